@@ -1,0 +1,1 @@
+"""Benches: each prints JSON and asserts nothing about time."""

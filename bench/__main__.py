@@ -1,0 +1,19 @@
+"""`python -m bench`: every bench; `python -m bench calls …`: one of them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+BENCHES = ("calls",)
+
+
+def main() -> int:
+    names = [sys.argv[1]] if len(sys.argv) > 1 else list(BENCHES)
+    if names[0] not in BENCHES:
+        print(f"No bench {names[0]!r}: choose of {', '.join(BENCHES)}.", file=sys.stderr)
+        return 2
+    return max(importlib.import_module(f"bench.{name}").main(sys.argv[2:]) for name in names)
+
+
+sys.exit(main())

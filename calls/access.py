@@ -1,0 +1,84 @@
+"""Who may see what, for pages, sockets and API alike. An outsider gets 404: not even that it exists."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.contrib.auth.models import AnonymousUser
+from django.http import Http404
+
+from calls.models import Call, CallQuerySet, Source, Team, User
+
+Viewer = User | AnonymousUser
+
+
+def visible_teams(user: Viewer) -> list[Team]:
+    """Teams whose floor the viewer may watch."""
+    if not isinstance(user, User) or not user.is_active:
+        return []
+    if user.is_admin:
+        return list(Team.objects.all())
+    return list(user.supervises.all()) if user.is_supervisor else []
+
+
+def visible_calls(user: Viewer) -> CallQuerySet:
+    """Supervisors: their teams' calls. Agents: their own. Admins: all."""
+    if not isinstance(user, User) or not user.is_active:
+        return Call.objects.none()
+    if user.is_admin:
+        return Call.objects.all()
+    if user.is_supervisor:
+        return Call.objects.filter(team__in=user.supervises.all())
+    return Call.objects.filter(agent=user)
+
+
+def get_call_or_404(user: Viewer, call_id: UUID | str) -> Call:
+    call = visible_calls(user).select_related("agent", "team", "source", "rubric_version__rubric")
+    found = call.filter(pk=call_id).first()
+    if found is None:
+        raise Http404("No such call.")
+    return found
+
+
+def may_see_floor(user: Viewer) -> bool:
+    return isinstance(user, User) and user.is_active and (user.is_supervisor or user.is_admin)
+
+
+def floor_groups(user: Viewer) -> list[str]:
+    return [f"team.{team.pk}" for team in visible_teams(user)]
+
+
+@dataclass(frozen=True)
+class MediaSource:
+    """What the media door needs to know of a Source; no model instance crosses over."""
+
+    id: int
+    slug: str
+    team_id: int
+    protocol: str
+    enabled: bool
+    secrets: tuple[str, ...]
+    public_url: str
+    one_time_tokens_required: bool
+    roles: dict[str, str]
+    synthetic: bool
+
+
+def media_source(slug: str) -> MediaSource | None:
+    """The source of that slug, or None. One query; call it once per stream, off the event loop."""
+    source = Source.objects.filter(slug=slug).first()
+    if source is None:
+        return None
+    return MediaSource(
+        id=source.pk,
+        slug=source.slug,
+        team_id=source.team_id,
+        protocol=source.protocol,
+        enabled=source.enabled,
+        secrets=tuple(s for s in (source.secret, source.previous_secret) if s),
+        public_url=source.media_url,
+        one_time_tokens_required=source.token_required,
+        roles=source.roles,
+        synthetic=source.synthetic,
+    )

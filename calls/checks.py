@@ -1,0 +1,38 @@
+"""Boot-time checks: a bad configuration is named with an id and a hint, before a call is lost."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, Warning, register
+
+
+@register(Tags.security, deploy=True)
+def secret_key_is_set(**_: Any) -> list[CheckMessage]:
+    if settings.SECRET_KEY.startswith("insecure-"):
+        return [Error("SECRET_KEY is the laptop default.", hint="Set SECRET_KEY.", id="calls.E001")]
+    return []
+
+
+@register()
+def device_is_known(**_: Any) -> list[CheckMessage]:
+    if settings.DEVICE.split(":")[0] not in ("cpu", "cuda"):
+        hint = "Use DEVICE=cpu, cuda or cuda:0."
+        return [Error(f"DEVICE={settings.DEVICE!r} is not known.", hint=hint, id="calls.E002")]
+    return []
+
+
+@register()
+def models_are_real(**_: Any) -> list[CheckMessage]:
+    if settings.STAND_IN_MODELS:
+        hint = "Unset STAND_IN_MODELS: scores are made by deterministic stand-ins, for tests only."
+        return [Warning("Stand-in models are on.", hint=hint, id="calls.W001")]
+    return []
+
+
+@register()
+def batch_is_sane(**_: Any) -> list[CheckMessage]:
+    if not 1 <= settings.SCORE_BATCH <= 256:
+        return [Error("SCORE_BATCH must be 1 to 256.", hint="Leave it at 32.", id="calls.E003")]
+    return []

@@ -1,0 +1,44 @@
+"""Closed lists: value and label once."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from django.db import models
+
+from scoring.types import Channel, Risk, State
+
+
+class Role(models.TextChoices):
+    AGENT = "agent", "Agent"
+    SUPERVISOR = "supervisor", "Supervisor"
+    ADMIN = "admin", "Admin"
+
+
+class Protocol(models.TextChoices):
+    TWILIO = "twilio", "Twilio Media Streams"
+
+
+class CallStatus(models.TextChoices):
+    LIVE = "live", "Live"
+    ENDED = "ended", "Ended"
+    LOST = "lost", "Lost"
+
+
+class Outcome(models.TextChoices):
+    """What became of one hop of audio: one letter in the coverage ledger."""
+
+    SCORED = "s", "Scored"
+    LOST = "l", "Lost before it reached us"
+    FAILED = "f", "Could not be scored after three tries"
+    SKIPPED = "k", "Skipped under load"
+    UNKNOWN = ".", "Not received"
+
+
+def titled(names: type[StrEnum]) -> list[tuple[str, str]]:
+    return [(member.value, member.value.title()) for member in names]
+
+
+CHANNELS = titled(Channel)
+STATES = titled(State)
+RISKS = [(Risk.CALM.value, "Calm"), (Risk.WATCH.value, "Watch"), (Risk.HELP.value, "Help now")]

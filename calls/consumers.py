@@ -1,0 +1,180 @@
+"""Dashboard sockets: a snapshot, then what happened since, at most once a second (docs/contracts.md).
+
+Handlers only store; one ticker per socket sends. The channel layer may lose messages and never says
+so: a gap in `seq`, or falling behind Redis' own counters, leads to a fresh snapshot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from time import monotonic
+from typing import Any
+
+import orjson
+import structlog
+from channels.db import database_sync_to_async
+from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.http import Http404
+from django.utils import timezone
+
+from calls import access, live, push
+from calls.buffer import ledger
+from calls.mailbox import Mailbox, Seqs
+
+log = structlog.get_logger(__name__)
+FLUSH_S = 1.0
+TICK_S = 5.0
+NOT_YOURS = 4404
+
+
+class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
+    watched: list[str]
+
+    # -- what a page differs in
+
+    def find_groups(self) -> list[str]:
+        """Groups to listen to; Http404 for an outsider."""
+        raise NotImplementedError
+
+    def snapshot(self) -> dict[str, Any]:
+        """The document the page starts from; Http404 once it is no longer theirs to see."""
+        raise NotImplementedError
+
+    def numbered(self, seq: Seqs) -> Any:
+        return seq
+
+    def local_events(self) -> list[dict[str, Any]]:
+        """What this process itself knows to tell at each tick."""
+        return []
+
+    # -- the socket
+
+    async def connect(self) -> None:
+        self.watched, self.ticker = [], None
+        try:
+            groups = await database_sync_to_async(self.find_groups)()
+        except Http404:
+            return await self.close(NOT_YOURS)
+        self.mail, self.woken, self.counters = Mailbox(), asyncio.Event(), Seqs()
+        for group in groups:
+            await self.channel_layer.group_add(group, self.channel_name)
+        self.watched = groups
+        await self.accept()
+        self.woken.set()
+        self.ticker = asyncio.create_task(self.keep_sending())
+
+    async def disconnect(self, code: int) -> None:
+        if self.ticker:
+            self.ticker.cancel()
+        for group in self.watched:
+            await self.channel_layer.group_discard(group, self.channel_name)
+
+    async def push(self, message: dict[str, Any]) -> None:
+        self.mail.put(message["group"], message["seq"], message["event"], monotonic())
+        self.woken.set()
+
+    async def receive_json(self, content: Any, **kwargs: Any) -> None:
+        if isinstance(content, dict) and content.get("type") == "refetch":
+            self.mail.wants_snapshot = True
+            self.woken.set()
+
+    @classmethod
+    async def decode_json(cls, text_data: str) -> Any:
+        try:
+            return orjson.loads(text_data)
+        except orjson.JSONDecodeError:
+            return None
+
+    @classmethod
+    async def encode_json(cls, content: Any) -> str:
+        return orjson.dumps(content, default=str).decode()
+
+    # -- the ticker
+
+    async def keep_sending(self) -> None:
+        try:
+            await self._send_for_ever()
+        except asyncio.CancelledError:
+            raise
+        except Http404:
+            await self.close(NOT_YOURS)
+        except Exception:  # The page must not wait on a dead ticker: it reconnects.
+            log.exception("dashboard socket failed")
+            await self.close(1011)
+
+    async def _send_for_ever(self) -> None:
+        flushed, next_tick = -FLUSH_S, monotonic() + TICK_S
+        while True:
+            try:
+                await asyncio.wait_for(self.woken.wait(), max(0.0, next_tick - monotonic()))
+            except TimeoutError:
+                await self.tick()
+                next_tick = monotonic() + TICK_S
+                continue
+            await asyncio.sleep(max(0.0, flushed + FLUSH_S - monotonic()))
+            self.woken.clear()
+            flushed = monotonic()
+            await self.flush()
+
+    async def flush(self) -> None:
+        if self.mail.wants_snapshot:
+            return await self.send_fresh()
+        before, after, events = self.mail.take()
+        if events:
+            ends = {"from": self.numbered(before), "seq": self.numbered(after)}
+            await self.send_json({"type": "events", **ends, "events": events})
+
+    async def send_fresh(self) -> None:
+        """Numbers first, then the snapshot: what comes between is applied twice, never missed."""
+        seq = await database_sync_to_async(push.current_seqs)(self.watched)
+        self.mail.begin(seq, monotonic())
+        document = await database_sync_to_async(self.snapshot)()
+        await self.send_json({"type": "snapshot", "seq": self.numbered(seq), **document})
+
+    async def tick(self) -> None:
+        counters, events = await database_sync_to_async(self._look_around)()
+        if any(self.mail.seq.get(group, 0) < seq for group, seq in self.counters.items()):
+            self.mail.wants_snapshot = True
+        self.counters = counters
+        for event in events:
+            self.mail.add(event)
+        if events or self.mail.wants_snapshot:
+            self.woken.set()
+        await self.send_json({"type": "tick", "now": timezone.now().isoformat()})
+
+    def _look_around(self) -> tuple[Seqs, list[dict[str, Any]]]:
+        return push.current_seqs(self.watched), self.local_events()
+
+
+class FloorConsumer(LiveConsumer):
+    def find_groups(self) -> list[str]:
+        if not access.may_see_floor(self.scope["user"]):
+            raise Http404
+        return access.floor_groups(self.scope["user"])
+
+    def snapshot(self) -> dict[str, Any]:
+        self.find_groups()
+        return {"floor": live.floor_snapshot(self.scope["user"], ledger().lag_ms())}
+
+    def local_events(self) -> list[dict[str, Any]]:
+        return [{"type": "lag", "lag_ms": ledger().lag_ms()}]
+
+
+class CallConsumer(LiveConsumer):
+    def _call(self) -> Any:
+        return access.get_call_or_404(self.scope["user"], self.scope["url_route"]["kwargs"]["call_id"])
+
+    def find_groups(self) -> list[str]:
+        return [f"call.{self._call().pk}"]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"call": live.call_snapshot(self._call()), "now": timezone.now().isoformat()}
+
+    def numbered(self, seq: Seqs) -> Any:
+        return next(iter(seq.values()), 0)
+
+
+async def no_such_socket(scope: Any, receive: Any, send: Any) -> None:
+    """Any other address: refused before it is accepted."""
+    await receive()
+    await send({"type": "websocket.close", "code": NOT_YOURS})

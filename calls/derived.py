@@ -1,0 +1,186 @@
+"""What follows from the pieces of a call: recomputed from all of them, stored where it changed.
+
+Only `record` calls this, inside its transaction; it returns the events to publish on commit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from typing import Any
+
+from scoring.view import view as view_of
+
+from calls import wire
+from calls.choices import CallStatus
+from calls.models import Alert, Call, CoverageBlock, Moment, Nudge, RubricVersion, Speech, Turn, VoiceWindow
+from calls.push import Event
+from scoring import types as t
+from scoring.rubric import RubricSpec, default_rubric
+
+Message = tuple[str, Event]
+COVERAGE_EVERY_MS = 10_000
+
+
+def upsert(model: Any, rows: Sequence[Any], key: Sequence[str]) -> None:
+    if not rows:
+        return
+    names = [f.name for f in model._meta.concrete_fields if f.name not in ("id", *key)]
+    unique = {tuple(getattr(row, model._meta.get_field(n).attname) for n in key): row for row in rows}
+    model.objects.bulk_create(
+        unique.values(), update_conflicts=True, unique_fields=list(key), update_fields=names
+    )
+
+
+@dataclass
+class Pieces:
+    turns: list[t.Turn] = field(default_factory=list)
+    voice: list[t.VoiceState] = field(default_factory=list)
+    speech: list[t.Speech] = field(default_factory=list)
+
+
+def load_pieces(call_ids: Sequence[str]) -> dict[str, Pieces]:
+    """All pieces of these calls: three queries."""
+    pieces: dict[str, Pieces] = {call_id: Pieces() for call_id in call_ids}
+    for turn in Turn.objects.filter(call_id__in=call_ids).only(*_TURN_FIELDS):
+        pieces[str(turn.call_id)].turns.append(
+            t.Turn(
+                channel=t.Channel(turn.channel),
+                start_ms=turn.start_ms,
+                end_ms=turn.end_ms,
+                text=turn.text,
+                confidence=turn.confidence,
+                states=turn.states,
+                behaviours=turn.behaviours,
+                cues=tuple(t.Cue(**cue) for cue in turn.cues),
+                continued=turn.continued,
+            )
+        )
+    for window in VoiceWindow.objects.filter(call_id__in=call_ids):
+        pieces[str(window.call_id)].voice.append(
+            t.VoiceState(
+                start_ms=window.start_ms,
+                end_ms=window.end_ms,
+                probs=window.probs,
+                confidence=window.confidence,
+                speech_ms=window.speech_ms,
+                model=window.model,
+            )
+        )
+    for call_pk, name, start_ms, end_ms in Speech.objects.filter(call_id__in=call_ids).values_list(
+        "call_id", "channel", "start_ms", "end_ms"
+    ):
+        pieces[str(call_pk)].speech.append(t.Speech(t.Channel(name), start_ms, end_ms))
+    return pieces
+
+
+_TURN_FIELDS = (
+    "call_id", "channel", "start_ms", "end_ms", "text", "confidence", "states", "behaviours",
+    "cues", "continued",
+)  # fmt: skip
+
+
+@cache
+def _spec(version_id: int) -> RubricSpec:
+    """Versions are immutable, so a worker reads each once."""
+    return RubricVersion.objects.get(pk=version_id).as_spec()
+
+
+def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Message]:
+    """Recompute everything derived, store what changed, return the events that say so."""
+    spec = _spec(call.rubric_version_id)
+    closed = call.status != CallStatus.LIVE
+    view = view_of(pieces.turns, pieces.voice, pieces.speech, spec, now_ms=call.media_ms, closed=closed)
+    since = _write_moments(call, view.moments)
+    before = call.view
+    call.view = wire.view_doc(view)
+    alerts = _write_alerts(call, view.alerts) if view.alerts else []
+    nudges = [asdict(nudge) for nudge in view.nudges]
+    if nudges != before.get("nudges", []):
+        _replace_nudges(call, view.nudges)
+    call.tile = wire.tile_doc(call, view, spec.risk.help)
+    group = f"call.{call.pk}"
+    changed = [wire.moment_doc(m) for m in view.moments if m.t_ms >= since]
+    doc = {
+        "type": "view",
+        "since_ms": since,
+        "moments": changed,
+        "nudges": nudges,
+        "alerts": alerts,
+    } | call.view
+    messages: list[Message] = [(group, doc)]
+    if close or call.media_ms // COVERAGE_EVERY_MS != before.get("coverage_at"):
+        coverage = _coverage(call)
+        messages.append((group, {"type": "coverage", "coverage": coverage}))
+        if close:
+            call.final = wire.final_doc(call, view, coverage)
+            messages.append((group, {"type": "final", "final": call.final}))
+    call.view |= {"nudges": nudges, "coverage_at": call.media_ms // COVERAGE_EVERY_MS}
+    return messages
+
+
+def _coverage(call: Call) -> wire.Doc:
+    blocks = CoverageBlock.objects.filter(call=call).order_by("block").values_list("channel", "hops")
+    return wire.coverage_doc(blocks, call.counters, call.notes)
+
+
+def _write_moments(call: Call, moments: Sequence[t.Moment]) -> int:
+    """Store the timeline; returns the media time from which it differs from what was stored."""
+    stored = {m["t_ms"]: m for m in call.moments.values(*_MOMENT_FIELDS)}
+    fresh = {m.t_ms: {name: getattr(m, name) for name in _MOMENT_FIELDS} for m in moments}
+    differing = [key for key in stored.keys() | fresh.keys() if stored.get(key) != fresh.get(key)]
+    if not differing:
+        return call.media_ms + 1
+    gone = [key for key in differing if key not in fresh]
+    if gone:
+        call.moments.filter(t_ms__in=gone).delete()
+    rows = [Moment(call=call, **fresh[key]) for key in sorted(differing) if key in fresh]
+    upsert(Moment, rows, ("call", "t_ms"))
+    return min(differing)
+
+
+_MOMENT_FIELDS = (
+    "t_ms", "state", "intensity", "confidence", "distress",
+    "empathy", "empathy_low", "empathy_high", "opportunities",
+)  # fmt: skip
+
+
+def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
+    """Raise each cause once; an alert that was raised stays, for people may have acted on it."""
+    rows = [
+        Alert(
+            call=call,
+            cause=c.cause,
+            t_ms=c.t_ms,
+            title=c.title[:160],
+            quote=c.quote[:300],
+            severity=c.severity,
+        )
+        for c in causes
+    ]
+    Alert.objects.bulk_create(rows, ignore_conflicts=True)
+    return [wire.alert_doc(alert) for alert in Alert.objects.filter(call=call)]
+
+
+def _replace_nudges(call: Call, nudges: Iterable[t.NudgeCandidate]) -> None:
+    rows = [Nudge(call=call, **asdict(nudge)) for nudge in nudges]
+    stale = call.nudges.exclude(t_ms__in=[row.t_ms for row in rows])
+    stale.delete()
+    upsert(Nudge, rows, ("call", "rule", "t_ms"))
+
+
+def first_tile(call: Call) -> wire.Doc:
+    """The tile of a call nothing has been heard of yet."""
+    empty = view_of((), (), (), default_rubric(), now_ms=0, closed=False)
+    return wire.tile_doc(call, empty, default_rubric().risk.help)
+
+
+def fresh_tile(call: Call) -> wire.Doc:
+    """The stored tile with the row's own facts brought up to date."""
+    tile: wire.Doc = call.tile | call.tile_base()
+    return tile
+
+
+def tile_messages(call: Call) -> list[Message]:
+    return [(group, {"type": "tile", "tile": call.tile}) for group in call.groups()]

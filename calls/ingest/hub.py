@@ -1,0 +1,209 @@
+"""What the streams of one process share: the flusher that writes their hops every FLUSH_S.
+
+One write for all streams, then a wake-up for the workers. While the buffer is down or full, each
+stream keeps HOLD_HOPS in memory; older hops are dropped and counted. It recovers by itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import time
+from collections import deque
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import NamedTuple, TypeVar
+
+import structlog
+from celery import current_app
+from django.conf import settings
+from django.db import connection
+
+from calls import metrics
+from calls.buffer import CLAIM_HOPS, RedisError, StoredPiece, Writer
+from calls.ingest.session import Hop, Session
+from scoring.types import HOP_MS
+
+log = structlog.get_logger(__name__)
+T = TypeVar("T")
+
+FLUSH_S = 0.1
+HOLD_HOPS = 2 * 20_000 // HOP_MS
+"""20 s of two channels."""
+WRITE_HOPS = 256
+"""In one write, about 1 MB, so that no write holds Redis up for long."""
+MAX_WAKES = 4
+DOWN = (RedisError, OSError, TimeoutError)
+
+
+class Waiting(NamedTuple):
+    hop: Hop
+    received_ms: int
+
+
+@dataclass(eq=False)
+class Stream:
+    """One live media stream, as the flusher sees it."""
+
+    source: str
+    session: Session
+    call_id: str = ""
+    """"" until the call's row exists; its hops wait for it."""
+    base_index: int = 0
+    """Hop of the call at which this stream begins."""
+    waiting: deque[Waiting] = field(default_factory=deque)
+    superseded: bool = False
+    gone: asyncio.Event = field(default_factory=asyncio.Event)
+    end_early: Callable[[], None] = lambda: None
+
+    def add(self, hops: list[Hop]) -> None:
+        now = int(time.time() * 1000)
+        self.waiting.extend(Waiting(hop, now) for hop in hops)
+
+    def drop_oldest(self, keep: int) -> None:
+        while len(self.waiting) > keep:
+            self.session.dropped(self.waiting.popleft().hop)
+            metrics.MEDIA_HOPS.labels("dropped").inc()
+
+
+class Hub:
+    """Lives in one event loop; made on its first stream."""
+
+    def __init__(self, writer: Writer) -> None:
+        self.writer = writer
+        self.streams: set[Stream] = set()
+        self.full_until = 0.0
+        self._down = False
+        self._turn = 0
+        self._flushing = asyncio.Lock()
+        self._database = ThreadPoolExecutor(4, thread_name_prefix="media-db")
+        self._waker = ThreadPoolExecutor(1, thread_name_prefix="media-wake")
+        self._waking = False
+        self._flusher: asyncio.Task[None] | None = None
+
+    # -- streams
+
+    def join(self, stream: Stream) -> None:
+        self.streams.add(stream)
+        metrics.MEDIA_STREAMS.inc()
+        if self._flusher is None or self._flusher.done():
+            self._flusher = asyncio.create_task(self._run())
+
+    def leave(self, stream: Stream) -> None:
+        self.streams.discard(stream)
+        metrics.MEDIA_STREAMS.dec()
+        stream.gone.set()
+
+    def of_call(self, call_id: str) -> Stream | None:
+        return next((s for s in self.streams if s.call_id == call_id), None)
+
+    def full_for(self, source: str) -> bool:
+        """Whether a new stream would be one too many here, or the buffer takes no more."""
+        most = getattr(settings, "MEDIA_MAX_STREAMS", 500)
+        per_source = getattr(settings, "MEDIA_MAX_STREAMS_PER_SOURCE", most)
+        here = sum(1 for s in self.streams if s.source == source)
+        return len(self.streams) >= most or here >= per_source or time.monotonic() < self.full_until
+
+    # -- threads
+
+    async def database(self, do: Callable[[], T]) -> T:
+        """Run a query off the loop, and give its connection back to the pool."""
+
+        def query() -> T:
+            try:
+                return do()
+            finally:
+                connection.close()
+
+        return await asyncio.get_running_loop().run_in_executor(self._database, query)
+
+    def wake(self, hops: int) -> None:
+        """Tell workers. Losing this is harmless, so never wait for it and never queue behind it."""
+        if self._waking:
+            return
+        self._waking = True
+        self._waker.submit(self._send_wakes, min(MAX_WAKES, math.ceil(hops / CLAIM_HOPS)))
+
+    def _send_wakes(self, count: int) -> None:
+        try:
+            for _ in range(count):
+                current_app.send_task(
+                    "calls.tasks.score_due", queue="score", ignore_result=True, expires=10, retry=False
+                )
+        except Exception as error:
+            log.warning("could not wake workers", error=str(error))
+        finally:
+            self._waking = False
+
+    # -- flushing
+
+    async def _run(self) -> None:
+        """Until the last stream has left."""
+        while self.streams:
+            await asyncio.sleep(FLUSH_S)
+            try:
+                await self.flush()
+            except Exception:
+                log.exception("flush failed")
+
+    async def flush(self) -> None:
+        async with self._flushing:
+            written = 0
+            while batch := self._batch():
+                taken = await self._put([piece for _, piece in batch])
+                for stream, _ in batch[:taken]:
+                    stream.waiting.popleft()
+                written += taken
+                if taken < len(batch):
+                    break
+            for stream in self.streams:
+                stream.drop_oldest(HOLD_HOPS)
+        if written:
+            metrics.MEDIA_HOPS.labels("stored").inc(written)
+            self.wake(written)
+
+    def _batch(self) -> list[tuple[Stream, StoredPiece]]:
+        """The oldest hops of each stream; a different stream is first each time."""
+        ready = [s for s in self.streams if s.waiting and s.call_id]
+        self._turn += 1
+        first = self._turn % len(ready) if ready else 0
+        batch: list[tuple[Stream, StoredPiece]] = []
+        for stream in ready[first:] + ready[:first]:
+            for hop, received_ms in stream.waiting:
+                if len(batch) == WRITE_HOPS:
+                    return batch
+                index = stream.base_index + hop.index
+                piece = StoredPiece(stream.call_id, hop.channel, index, received_ms, hop.payload)
+                batch.append((stream, piece))
+        return batch
+
+    async def _put(self, pieces: list[StoredPiece]) -> int:
+        try:
+            taken = await self.writer.put_many(pieces)
+        except DOWN as error:
+            metrics.BUFFER_DOWN.labels("down").inc()
+            if not self._down:
+                log.error("the buffer is down; keeping audio in memory", error=str(error))
+            self._down = True
+            return 0
+        if self._down:
+            log.info("the buffer is back")
+            self._down = False
+        if taken < len(pieces):
+            self.full_until = time.monotonic() + 5
+            metrics.BUFFER_DOWN.labels("full").inc()
+            log.error("the buffer is full; workers do not keep up", refused=len(pieces) - taken)
+        return taken
+
+
+_hubs: dict[int, tuple[asyncio.AbstractEventLoop, Hub]] = {}
+
+
+def hub() -> Hub:
+    """The running loop's hub."""
+    loop = asyncio.get_running_loop()
+    found = _hubs.get(id(loop))
+    if found is None or found[0] is not loop:
+        found = _hubs[id(loop)] = (loop, Hub(Writer.connect(settings.REDIS_URL)))
+    return found[1]

@@ -1,0 +1,34 @@
+"""The nouns of the product, as stored. Behaviour that needs only a row lives on the row."""
+
+from calls.models.calls import Call, CallQuerySet
+from calls.models.people import Team, User
+from calls.models.rubrics import Rubric, RubricVersion
+from calls.models.scores import (
+    HOPS_PER_BLOCK,
+    Alert,
+    CoverageBlock,
+    Moment,
+    Nudge,
+    Speech,
+    Turn,
+    VoiceWindow,
+)
+from calls.models.sources import Source
+
+__all__ = [
+    "HOPS_PER_BLOCK",
+    "Alert",
+    "Call",
+    "CallQuerySet",
+    "CoverageBlock",
+    "Moment",
+    "Nudge",
+    "Rubric",
+    "RubricVersion",
+    "Source",
+    "Speech",
+    "Team",
+    "Turn",
+    "User",
+    "VoiceWindow",
+]

@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+from django.conf import settings
+from django.db import models
+from django.urls import reverse
+from django.utils import timezone
+
+from calls.choices import CallStatus
+from calls.models.people import Team
+from calls.models.rubrics import RubricVersion
+from calls.models.sources import Source
+
+
+class CallQuerySet(models.QuerySet["Call"]):
+    def live(self) -> CallQuerySet:
+        return self.filter(status=CallStatus.LIVE)
+
+    def listed(self) -> CallQuerySet:
+        """Live first, then the newest."""
+        is_live = models.Case(models.When(status=CallStatus.LIVE, then=0), default=1)
+        return self.select_related("agent", "team", "source").order_by(is_live, "-started_at")
+
+
+class Call(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    source = models.ForeignKey(Source, on_delete=models.PROTECT, related_name="calls")
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="calls")
+    agent = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="calls"
+    )
+    rubric_version = models.ForeignKey(RubricVersion, on_delete=models.PROTECT, related_name="calls")
+    external_ref = models.CharField(max_length=120, help_text="The phone system's name for it.")
+    stream_ref = models.CharField(max_length=120, blank=True)
+    queue = models.CharField(max_length=80, blank=True)
+    label = models.CharField(max_length=120, blank=True)
+    synthetic = models.BooleanField(default=False)
+    status = models.CharField(max_length=8, choices=CallStatus.choices, default=CallStatus.LIVE)
+    started_at = models.DateTimeField(default=timezone.now)
+    ended_at = models.DateTimeField(null=True, blank=True)
+    end_reason = models.CharField(max_length=200, blank=True)
+    media_ms = models.PositiveBigIntegerField(default=0, help_text="Heard up to here.")
+    scored_at = models.DateTimeField(null=True, blank=True)
+    counters = models.JSONField(default=dict, help_text="What the media session counted.")
+    notes = models.JSONField(default=list, help_text="What was not scored, and why, in words.")
+    tile = models.JSONField(default=dict, help_text="What the floor shows; derived.")
+    view = models.JSONField(default=dict, help_text="What the call page shows; derived.")
+    final = models.JSONField(null=True, blank=True, help_text="Scores of the finished call.")
+    engine = models.CharField(max_length=200, blank=True)
+
+    objects = CallQuerySet.as_manager()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=("team", "status", "-started_at"), name="call_team_status"),
+            models.Index(fields=("agent", "-started_at"), name="call_agent"),
+            models.Index(fields=("source", "external_ref", "-started_at"), name="call_external"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.external_ref} ({self.status})"
+
+    def get_absolute_url(self) -> str:
+        return reverse("call", args=[self.pk])
+
+    @property
+    def is_live(self) -> bool:
+        return self.status == CallStatus.LIVE
+
+    def groups(self) -> list[str]:
+        names = [f"team.{self.team_id}", f"call.{self.pk}"]
+        return [*names, f"agent.{self.agent_id}"] if self.agent_id else names
+
+    def tile_base(self) -> dict[str, Any]:
+        """The part of a tile that the call row itself knows."""
+        return {
+            "id": str(self.pk),
+            "agent": str(self.agent) if self.agent else "Unassigned",
+            "initials": self.agent.initials if self.agent else "?",
+            "queue": self.queue,
+            "source": self.source.name,
+            "team": self.team_id,
+            "team_name": self.team.name,
+            "synthetic": self.synthetic,
+            "label": self.label,
+            "status": self.status,
+            "started_at": self.started_at.isoformat(),
+            "ended_at": self.ended_at.isoformat() if self.ended_at else None,
+            "media_ms": self.media_ms,
+            "scored_at": self.scored_at.isoformat() if self.scored_at else None,
+        }

@@ -1,0 +1,68 @@
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ValidationError
+from django.db import models
+
+from calls.choices import Protocol
+from calls.models.people import Team
+from scoring.types import Channel
+
+
+def default_roles() -> dict[str, str]:
+    """Twilio's names → ours, when the verb runs on the caller's leg (PROTOCOLS §1)."""
+    return {"inbound": Channel.CUSTOMER.value, "outbound": Channel.AGENT.value}
+
+
+def new_secret() -> str:
+    return secrets.token_hex(16)
+
+
+class Source(models.Model):
+    """Where calls come from: one configured phone system, or a part of one."""
+
+    name = models.CharField(max_length=80)
+    slug = models.SlugField(max_length=60, unique=True, help_text="The last part of its media address.")
+    protocol = models.CharField(max_length=20, choices=Protocol.choices, default=Protocol.TWILIO)
+    team = models.ForeignKey(Team, on_delete=models.PROTECT, related_name="sources")
+    enabled = models.BooleanField(default=True)
+    synthetic = models.BooleanField(
+        default=False, help_text="Its calls are made up; every page labels them so."
+    )
+    secret = models.CharField(max_length=200, default=new_secret)
+    previous_secret = models.CharField(max_length=200, blank=True)
+    token_required = models.BooleanField(
+        default=False, help_text="Each stream must bring a one-time token in its parameters."
+    )
+    roles = models.JSONField(default=default_roles)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("name",)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def clean(self) -> None:
+        check_roles(self.roles)
+
+    @property
+    def media_path(self) -> str:
+        return f"/media/{self.protocol}/{self.slug}/"
+
+    @property
+    def media_url(self) -> str:
+        """The exact address the phone system is given, which its signatures cover."""
+        return f"{settings.MEDIA_URL_BASE}{self.media_path}"
+
+
+def check_roles(roles: Any) -> None:
+    """ValidationError unless every leg maps to a channel, and each channel has one leg."""
+    allowed = {channel.value for channel in Channel}
+    if not isinstance(roles, dict) or set(roles.values()) != allowed or len(roles) != len(allowed):
+        raise ValidationError(
+            {"roles": f"Map two legs to {sorted(allowed)}, e.g. {default_roles()}; got {roles!r}."}
+        )

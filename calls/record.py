@@ -1,0 +1,306 @@
+"""The only writer of scores. One transaction a batch, natural keys, events on commit.
+
+Writing the same batch twice leaves the same rows: pieces upsert on their keys, and everything
+derived (moments, nudges, tile, view) is recomputed from all pieces of the call in order.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import structlog
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+
+from calls import metrics, push, wire
+from calls.choices import CallStatus, Outcome
+from calls.derived import Message, first_tile, fresh_tile, load_pieces, tile_messages, upsert, write_view
+from calls.models import (
+    HOPS_PER_BLOCK,
+    Call,
+    CoverageBlock,
+    Source,
+    Speech,
+    Turn,
+    User,
+    VoiceWindow,
+)
+from calls.models.rubrics import rubric_version_for
+from scoring import types as t
+
+log = structlog.get_logger(__name__)
+REJOIN_WITHIN = timedelta(seconds=60)
+VIEW_EVERY_MS = 2000
+
+
+# --- calls begin and end -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class OpenCall:
+    """What a media session knows when a stream starts."""
+
+    source_id: int
+    protocol: str
+    external_ref: str
+    stream_ref: str
+    started_at: datetime
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Opened:
+    call_id: str
+    resumed: bool
+    offset_ms: int
+    """Media time at which this stream begins: 0, or how far into a call that goes on."""
+
+
+def open_call(new: OpenCall) -> Opened:
+    """The call this stream belongs to: a new one, or one of the same name cut off just before."""
+    with transaction.atomic():
+        source = Source.objects.select_for_update().select_related("team").get(pk=new.source_id)
+        call = _cut_off_just_before(source, new)
+        resumed = call is not None
+        if call is None:
+            call = _new_call(source, new)
+        else:
+            call.status, call.ended_at, call.end_reason = CallStatus.LIVE, None, ""
+            call.stream_ref = new.stream_ref
+            call.final = None
+            call.notes = [*call.notes, "The stream was cut and came back; what was said between is lost."]
+            call.save()
+        call.tile = fresh_tile(call) if call.tile else first_tile(call)
+        call.save(update_fields=["tile"])
+        messages = tile_messages(call)
+        transaction.on_commit(lambda: push.publish(messages))
+    offset = int((new.started_at - call.started_at) / timedelta(milliseconds=1)) if resumed else 0
+    metrics.CALLS_OPENED.labels(source.slug).inc()
+    return Opened(str(call.pk), resumed, max(0, offset))
+
+
+def _cut_off_just_before(source: Source, new: OpenCall) -> Call | None:
+    recent = Q(status=CallStatus.LIVE) | Q(ended_at__gte=new.started_at - REJOIN_WITHIN)
+    calls = Call.objects.filter(recent, source=source, external_ref=new.external_ref)
+    return calls.select_related("agent", "team", "source").order_by("-started_at").first()
+
+
+def _new_call(source: Source, new: OpenCall) -> Call:
+    parameters = new.parameters
+    agent = None
+    if username := parameters.get("agent", ""):
+        agent = User.objects.filter(username=username, team=source.team_id).first()
+    notes = (
+        [] if agent or not username else [f"The source named agent {username!r}, who is not on this team."]
+    )
+    return Call.objects.create(
+        source=source,
+        team=source.team,
+        agent=agent,
+        rubric_version=rubric_version_for(source.team_id),
+        external_ref=new.external_ref[:120],
+        stream_ref=new.stream_ref[:120],
+        queue=parameters.get("queue", "")[:80],
+        label=parameters.get("label", "")[:120],
+        synthetic=source.synthetic,
+        started_at=new.started_at,
+        notes=notes,
+    )
+
+
+def media_ended(call_id: str, reason: str, counters: Mapping[str, Any]) -> None:
+    """The stream is over: keep what the session counted. Scores follow when the last hop is heard."""
+    with transaction.atomic():
+        call = Call.objects.select_for_update().filter(pk=call_id).first()
+        if call is None:
+            log.warning("media ended for a call that is gone", call=call_id)
+            return
+        call.counters = _added(call.counters, counters)
+        call.end_reason = reason[:200]
+        call.save(update_fields=["counters", "end_reason"])
+
+
+def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
+    """Counters of a call that came back add up; other values are replaced."""
+
+    def number(value: Any) -> bool:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+
+    total = dict(old)
+    for name, value in new.items():
+        if isinstance(value, Mapping):
+            total[name] = _added(total.get(name) or {}, value)
+        else:
+            total[name] = total.get(name, 0) + value if number(value) else value
+    return total
+
+
+# --- scores ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One call's share of a batch."""
+
+    call_id: str
+    heard: t.CallHeard | None
+    """None when nothing could be made of its audio; `hops` then says so."""
+    outcomes: Mapping[tuple[t.Channel, int], Outcome]
+    next_index: Mapping[t.Channel, int]
+    close: bool = False
+    note: str = ""
+
+
+def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
+    """Write a batch and publish what changed. A call that no longer exists is left out, and logged."""
+    now = timezone.now()
+    with transaction.atomic():
+        ids = sorted(item.call_id for item in batch)
+        locked = Call.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
+        calls = {
+            str(c.pk): c for c in locked.select_related("agent", "team", "source", "rubric_version__rubric")
+        }
+        for gone in set(ids) - set(calls):
+            log.warning("scores for a call that is gone", call=gone)
+        batch = [item for item in batch if item.call_id in calls]
+        _write_pieces(batch)
+        _write_coverage(batch)
+        messages: list[Message] = []
+        due = [item for item in batch if _wants_view(calls[item.call_id], item)]
+        for item in batch:
+            _advance(calls[item.call_id], item, now, engine)
+        pieces = load_pieces([item.call_id for item in due])
+        for item in batch:
+            call = calls[item.call_id]
+            heard = item.heard
+            if heard:
+                messages += [
+                    (f"call.{call.pk}", {"type": "turn", "turn": wire.turn_doc(turn)}) for turn in heard.turns
+                ]
+            if item in due:
+                messages += write_view(call, pieces[item.call_id], close=item.close)
+            else:
+                call.tile = fresh_tile(call)
+            messages += tile_messages(call)
+        fields = [
+            "media_ms",
+            "scored_at",
+            "engine",
+            "notes",
+            "tile",
+            "view",
+            "final",
+            "status",
+            "ended_at",
+            "end_reason",
+        ]
+        Call.objects.bulk_update(calls.values(), fields)
+        transaction.on_commit(lambda: push.publish(messages))
+    for item in batch:
+        for outcome in item.outcomes.values():
+            metrics.HOPS.labels(outcome.name.lower()).inc()
+
+
+def _write_pieces(batch: Sequence[Scored]) -> None:
+    heard = [item.heard for item in batch if item.heard]
+    turns = [_turn_row(h.call_id, turn) for h in heard for turn in h.turns]
+    voice = [VoiceWindow(call_id=UUID(h.call_id), **_plain(v)) for h in heard for v in h.voice]
+    speech = [Speech(call_id=UUID(h.call_id), **_plain(s)) for h in heard for s in h.speech]
+    upsert(Turn, turns, ("call", "channel", "start_ms"))
+    upsert(VoiceWindow, voice, ("call", "start_ms"))
+    upsert(Speech, speech, ("call", "channel", "start_ms"))
+
+
+def _plain(piece: t.VoiceState | t.Speech) -> dict[str, Any]:
+    return asdict(piece)
+
+
+def _turn_row(call_id: str, turn: t.Turn) -> Turn:
+    fields = asdict(turn)
+    words = [[w["text"], w["start_ms"], w["end_ms"], round(w["confidence"], 2)] for w in fields["words"]]
+    return Turn(call_id=UUID(call_id), **(fields | {"words": words, "cues": list(fields["cues"])}))
+
+
+def _write_coverage(batch: Sequence[Scored]) -> None:
+    """Lay each hop's letter over its block; a scored hop never goes back to anything less."""
+    wanted: dict[tuple[str, str, int], dict[int, Outcome]] = defaultdict(dict)
+    for item in batch:
+        for (channel, index), outcome in item.outcomes.items():
+            key = (item.call_id, channel.value, index // HOPS_PER_BLOCK)
+            wanted[key][index % HOPS_PER_BLOCK] = outcome
+    if not wanted:
+        return
+    any_of = Q()
+    for call_id, name, block in wanted:
+        any_of |= Q(call_id=call_id, channel=name, block=block)
+    found = {
+        (str(row.call_id), str(row.channel), row.block): row.hops
+        for row in CoverageBlock.objects.filter(any_of)
+    }
+    rows = []
+    for key, letters in wanted.items():
+        hops = list(found.get(key, Outcome.UNKNOWN.value * HOPS_PER_BLOCK))
+        for place, outcome in letters.items():
+            if hops[place] != Outcome.SCORED:
+                hops[place] = outcome.value
+        rows.append(CoverageBlock(call_id=UUID(key[0]), channel=key[1], block=key[2], hops="".join(hops)))
+    upsert(CoverageBlock, rows, ("call", "channel", "block"))
+
+
+def _wants_view(call: Call, item: Scored) -> bool:
+    """New words or voice, an end, or two more seconds in which silence may have begun to matter."""
+    heard = item.heard
+    if item.close or not call.view or (heard and (heard.turns or heard.voice or heard.speech)):
+        return True
+    return _media_ms(call, item) // VIEW_EVERY_MS != call.media_ms // VIEW_EVERY_MS
+
+
+def _media_ms(call: Call, item: Scored) -> int:
+    return max(call.media_ms, *(index * t.HOP_MS for index in item.next_index.values()), 0)
+
+
+def _advance(call: Call, item: Scored, now: datetime, engine: str) -> None:
+    call.media_ms = _media_ms(call, item)
+    call.engine = engine or call.engine
+    if item.note and item.note not in call.notes:
+        call.notes = [*call.notes, item.note]
+    if item.heard:
+        call.scored_at = now
+    if item.close and call.status == CallStatus.LIVE:
+        call.status, call.ended_at = CallStatus.ENDED, now
+        metrics.CALLS_CLOSED.labels(call.status).inc()
+
+
+# --- calls that nobody ended ---------------------------------------------------------------------
+
+
+def close_lost(silent_since: datetime) -> list[str]:
+    """Live calls with nothing heard since then, whose media process must have died: mark them lost.
+
+    Returns their ids. What had arrived stays scored; the call says what is missing.
+    """
+    quiet = Q(scored_at__lt=silent_since) | Q(scored_at=None, started_at__lt=silent_since)
+    with transaction.atomic():
+        calls = list(
+            Call.objects.select_for_update(of=("self",), skip_locked=True)
+            .filter(quiet, status=CallStatus.LIVE)
+            .select_related("agent", "team", "source", "rubric_version__rubric")
+        )
+        messages: list[Message] = []
+        pieces = load_pieces([str(call.pk) for call in calls])
+        for call in calls:
+            at = f"{call.media_ms // 60_000}:{call.media_ms // 1000 % 60:02d}"
+            call.status, call.ended_at = CallStatus.LOST, timezone.now()
+            call.end_reason = "The audio stream stopped without saying goodbye."
+            call.notes = [*call.notes, f"Nothing was received after {at}; whatever was said later is lost."]
+            messages += write_view(call, pieces[str(call.pk)], close=True) + tile_messages(call)
+            metrics.CALLS_CLOSED.labels(call.status).inc()
+            call.save()
+        transaction.on_commit(lambda: push.publish(messages))
+    return [str(call.pk) for call in calls]

@@ -1,0 +1,164 @@
+"""Where ingest, scoring, record and push meet. The work is in the ledger, not in the message:
+a wake-up that is lost or doubled is harmless.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from typing import Any
+
+import structlog
+from celery import current_app, shared_task
+from celery.signals import worker_ready
+from django.conf import settings
+from django.db import OperationalError
+from django.utils import timezone
+
+from calls import metrics, push, record
+from calls.buffer import Claim, ledger
+from calls.choices import Outcome
+from calls.models import Team
+from calls.record import Scored
+from scoring.engine import Engine, EngineError, load_engine
+from scoring.types import CallHeard, CallWork, Channel, StreamState, StreamWork
+
+log = structlog.get_logger(__name__)
+SHIFT_S = 1.0
+"""How long one wake-up keeps a worker, while there is work."""
+
+
+@cache
+def engine() -> Engine:
+    """This worker's engine, with its models; loaded once, at worker start."""
+    made = load_engine(
+        stand_in=settings.STAND_IN_MODELS,
+        voice=settings.VOICE_MODEL or None,
+        speech=settings.SPEECH_MODEL,
+        device=settings.DEVICE,
+    )
+    made.warm()
+    return made
+
+
+@worker_ready.connect
+def _warm(sender: Any, **_: Any) -> None:
+    """A scoring worker takes its first call only when its models are loaded and have run once."""
+    if "score" in sender.app.amqp.queues.consume_from:
+        engine()
+    print("worker ready", flush=True)
+
+
+@shared_task
+def score_due() -> None:
+    """Claim due hops across calls, score them in one go, record them, and only then let go."""
+    until = time.monotonic() + SHIFT_S
+    while claims := ledger().claim(settings.SCORE_BATCH) or ledger().claim_closing():
+        score(claims)
+        if time.monotonic() > until:
+            wake()
+            return
+
+
+def score(claims: Sequence[Claim]) -> None:
+    """One batch, end to end. What cannot be heard or written now is given back, to be tried again."""
+    metrics.BATCH.observe(sum(len(claim.hops) for claim in claims))
+    gathered = {claim: gather(claim) for claim in claims}
+    heard = hear([work for work, _ in gathered.values() if work])
+    ready = [claim for claim, (work, _) in gathered.items() if not work or claim.call_id in heard]
+    for claim in set(claims) - set(ready):
+        ledger().release(claim)
+    batch = [result(claim, heard.get(claim.call_id), gathered[claim][1]) for claim in ready]
+    try:
+        record.record_scores(batch, engine().version)
+    except Exception as error:
+        for claim in ready:
+            ledger().release(claim, failed=not isinstance(error, OperationalError))
+        raise
+    for claim in ready:
+        settle(claim, heard.get(claim.call_id))
+
+
+def hear(work: Sequence[CallWork]) -> dict[str, CallHeard]:
+    """By call; a call that could not be heard is missing, and the log says why."""
+    try:
+        return {heard.call_id: heard for heard in engine().hear(work)}
+    except EngineError as error:
+        log.error("batch not heard", error=str(error))
+        return {}
+
+
+Lost = dict[tuple[Channel, int], Outcome]
+
+
+def gather(claim: Claim) -> tuple[CallWork | None, Lost]:
+    """The audio a claim needs, and the hops that never came. No work when every hop is poison."""
+    streams, lost = [], Lost()
+    for channel in Channel:
+        state = ledger().load_state(claim.call_id, channel)
+        fresh = [h.index for h in claim.hops if h.channel is channel and h.index >= state.next_index]
+        last = max(fresh, default=state.next_index - 1)
+        audio, missing = ledger().read_audio(claim.call_id, channel, state.keep_from_index, last)
+        lost |= {(channel, n): Outcome.LOST for n in missing if n >= state.next_index}
+        streams.append(StreamWork(state, audio, last + 1 - state.next_index))
+    if any(hop.poison for hop in claim.hops):
+        return None, lost
+    return CallWork(claim.call_id, tuple(streams), closing=not claim.hops), lost
+
+
+def result(claim: Claim, heard: CallHeard | None, lost: Lost) -> Scored:
+    """What to write for a claim. A lost hop stays lost, though silence was heard in its place."""
+    outcome = Outcome.SCORED if heard else Outcome.FAILED
+    outcomes = {(hop.channel, hop.index): outcome for hop in claim.hops} | lost
+    if heard:
+        ahead = {state.channel: state.next_index for state in heard.streams}
+        for stage, cpu_ms in heard.cpu_ms.items():
+            metrics.STAGE_CPU.labels(stage).inc(cpu_ms)
+    else:
+        ahead = {hop.channel: hop.index + 1 for hop in claim.hops}
+    note = "" if heard else "Some audio could not be scored after three tries."
+    return Scored(claim.call_id, heard, outcomes, ahead, close=not claim.hops, note=note)
+
+
+def settle(claim: Claim, heard: CallHeard | None) -> None:
+    """Off the ledger, now that it is committed; then forget the audio nobody needs again."""
+    if not claim.hops:
+        ledger().drop_call(claim.call_id)
+        return
+    states = heard.streams if heard else [skip(claim, channel) for channel in Channel]
+    if ledger().done(claim, states):
+        for state in states:
+            ledger().drop_audio_before(claim.call_id, state.channel, state.keep_from_index)
+
+
+def skip(claim: Claim, channel: Channel) -> StreamState:
+    """The stream's state when its claimed hops are given up: it starts afresh after them."""
+    state = ledger().load_state(claim.call_id, channel)
+    last = max((h.index + 1 for h in claim.hops if h.channel is channel), default=state.next_index)
+    return state if last <= state.next_index else StreamState(channel, last, last)
+
+
+def wake(workers: int = 1) -> None:
+    for _ in range(workers):
+        current_app.send_task("calls.tasks.score_due", queue="score", ignore_result=True, expires=10)
+
+
+@shared_task
+def reconcile() -> None:
+    """Each second: wake workers for what is owed too long or ready to close; tell floors the lag."""
+    lag = ledger().lag_ms()
+    metrics.LAG.set(lag)
+    if ledger().overdue(1000) or ledger().closing_ready(limit=1):
+        wake()
+    teams = Team.objects.filter(calls__status="live").distinct().values_list("pk", flat=True)
+    push.publish([(f"team.{team}", {"type": "lag", "lag_ms": lag}) for team in teams])
+
+
+@shared_task
+def close_stale() -> None:
+    """Calls whose media process died can send no goodbye."""
+    for call_id in record.close_lost(timezone.now() - timedelta(seconds=settings.STALE_CALL_S)):
+        log.warning("call lost", call=call_id)
+        ledger().drop_call(call_id)

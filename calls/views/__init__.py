@@ -1,0 +1,1 @@
+"""Pages. Each asks `access` what the viewer may see; none writes."""

@@ -1,0 +1,26 @@
+"""Error pages in plain words. A 404 never says whether the thing exists."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    words = "Nothing is here, or it is not yours to see."
+    return _page(request, 404, "Not found", words)
+
+
+def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    words = "This action was refused. If you had the page open for long, go back, reload and try again."
+    return _page(request, 403, "Not allowed", words)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """Needs neither the database nor a session: either may be what broke."""
+    return render(None, "errors/500.html", status=500)  # type: ignore[arg-type]
+
+
+def _page(request: HttpRequest, status: int, heading: str, words: str) -> HttpResponse:
+    context = {"heading": heading, "words": words}
+    return render(request, "errors/page.html", context, status=status)

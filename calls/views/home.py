@@ -1,0 +1,14 @@
+"""/ leads to where a person's work is."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+
+from calls import access
+
+
+@login_required
+def home(request: HttpRequest) -> HttpResponse:
+    return redirect("floor" if access.may_see_floor(request.user) else "calls")

@@ -1,0 +1,185 @@
+"""How documents look in a template's first paint: glyphs, words and short texts. Pure; no queries.
+
+static/js/words.js reads LOOK from the page, so glyphs and words are written down here only.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+from statistics import median
+from typing import Any
+
+Doc = dict[str, Any]
+
+LOOK: Doc = {
+    "risk": {"calm": ["○", "Calm"], "watch": ["◐", "Watch"], "help": ["⬢", "Help now"]},
+    "state": {
+        "calm": ["●", "Calm"],
+        "satisfaction": ["▲", "Satisfied"],
+        "sadness": ["▼", "Sad"],
+        "frustration": ["◆", "Frustrated"],
+        "anxiety": ["✚", "Anxious"],
+        "confusion": ["■", "Confused"],
+        "unsure": ["◌", "Unsure"],
+    },
+    "behaviour": {
+        "acknowledge": ["✓", "acknowledges"],
+        "understand": ["✓", "understands"],
+        "explore": ["✓", "explores"],
+        "own": ["✓", "owns it"],
+        "reassure": ["✓", "reassures"],
+        "courtesy": ["·", "courtesy"],
+        "dismissive": ["✕", "dismissive"],
+        "blaming": ["✕", "blaming"],
+    },
+    "target": {"help": 0, "empathy": 60, "lag_ms": 2000},
+    "low_confidence": 0.5,
+    "stale_ms": 5000,
+    "ended_stays_ms": 8000,
+    "gap_ms": 8000,
+}
+RANK = {"help": 0, "watch": 1, "calm": 2}
+BAND = 6
+SPARK_W, SPARK_H = 120, 32
+SPARK_SPAN_MS = 60_000
+LIKELY = 0.35
+"""A state or behaviour below this is not named under a turn."""
+
+
+def clock(ms: float) -> str:
+    seconds = max(0, int(ms // 1000))
+    hours, minutes = seconds // 3600, seconds // 60 % 60
+    return f"{hours}:{minutes:02d}:{seconds % 60:02d}" if hours else f"{minutes}:{seconds % 60:02d}"
+
+
+def elapsed_ms(tile: Doc, now: datetime) -> float:
+    end = datetime.fromisoformat(tile["ended_at"]) if tile.get("ended_at") else now
+    return (end - datetime.fromisoformat(tile["started_at"])).total_seconds() * 1000
+
+
+def empathy_words(tile: Doc) -> str:
+    if tile["empathy"] is not None:
+        return str(round(tile["empathy"]))
+    return "not yet" if tile.get("courtesy") is None else "courtesy only"
+
+
+def change_words(tile: Doc) -> str:
+    change = tile.get("change_60s")
+    if tile["empathy"] is None or change is None:
+        return ""
+    rounded = round(change)
+    arrow = "▴" if rounded > 0 else "▾" if rounded < 0 else "▸"
+    return f"{arrow} {abs(rounded)} in 60 s" if rounded else f"{arrow} steady"
+
+
+def spark_path(points: list[list[float]], media_ms: float) -> str:
+    """SVG path data, newest at the right; a gap wherever nothing was said for LOOK["gap_ms"]."""
+    if not points:
+        return ""
+    end = max(media_ms, points[-1][0])
+    span = max(SPARK_SPAN_MS, end - points[0][0])
+    parts, before = [], None
+    for t_ms, distress in points:
+        x = SPARK_W * (1 - (end - t_ms) / span)
+        y = SPARK_H - 1 - (SPARK_H - 2) * distress
+        joined = before is not None and t_ms - before <= LOOK["gap_ms"]
+        parts.append(f"{'L' if joined else 'M'}{x:.1f} {y:.1f}" + ("" if joined else "h.1"))
+        before = t_ms
+    return "".join(parts)
+
+
+def tile_paint(tile: Doc, now: datetime) -> Doc:
+    scored_at = tile.get("scored_at")
+    age_ms = (now - datetime.fromisoformat(scored_at)).total_seconds() * 1000 if scored_at else None
+    live = tile["status"] == "live"
+    stale = live and age_ms is not None and age_ms > LOOK["stale_ms"]
+    return tile | {
+        "risk_look": LOOK["risk"][tile["risk"]],
+        "state_look": LOOK["state"][tile["state"]],
+        "intensity_words": "" if tile["state"] in ("calm", "unsure") else f"{tile['intensity']:.0%}",
+        "low": tile["confidence"] < LOOK["low_confidence"],
+        "elapsed": clock(elapsed_ms(tile, now)),
+        "empathy_words": empathy_words(tile),
+        "change_words": change_words(tile),
+        "spark_d": spark_path(tile["spark"], tile["media_ms"]),
+        "threshold_y": f"{SPARK_H - 1 - (SPARK_H - 2) * tile['threshold']:.1f}",
+        "stale": stale,
+        "age_words": age_words(tile, age_ms),
+    }
+
+
+def age_words(tile: Doc, age_ms: float | None) -> str:
+    if tile["status"] != "live":
+        return "ended" if tile["status"] == "ended" else "stream lost"
+    if age_ms is None:
+        return "no score yet"
+    seconds = max(0, int(age_ms // 1000))
+    if age_ms <= LOOK["stale_ms"]:
+        return f"scored {seconds} s ago"
+    at = datetime.fromisoformat(tile["scored_at"]).strftime("%H:%M:%S UTC")
+    return f"stale since {at}"
+
+
+def floor_paint(floor: Doc, wanted: dict[str, str]) -> Doc:
+    """What /floor/ shows before any script runs: headline, needs-help band, the others."""
+    now = datetime.fromisoformat(floor["now"])
+    tiles = sorted(
+        (tile for tile in floor["calls"].values() if matches(tile, wanted)),
+        key=lambda tile: (RANK[tile["risk"]], tile["started_at"], tile["id"]),
+    )
+    live = [tile for tile in tiles if tile["status"] == "live"]
+    help_now = [tile for tile in live if tile["risk"] == "help"]
+    painted = [tile_paint(tile, now) for tile in tiles]
+    band = [tile for tile in painted if tile["status"] == "live" and tile["risk"] == "help"][:BAND]
+    known = [tile["empathy"] for tile in live if tile["empathy"] is not None]
+    return {
+        "band": band,
+        "others": [tile for tile in painted if tile not in band],
+        "live": len(live),
+        "help": len(help_now),
+        "empathy": round(median(known)) if known else None,
+        "lag": f"{floor['lag_ms'] / 1000:.1f}",
+        "synthetic": any(tile["synthetic"] for tile in floor["calls"].values()),
+    }
+
+
+def matches(tile: Doc, wanted: dict[str, str]) -> bool:
+    text = " ".join((tile["agent"], tile["queue"], tile["team_name"], tile["source"])).lower()
+    return (
+        wanted["team"] in ("", str(tile["team"]))
+        and wanted["queue"] in ("", tile["queue"])
+        and wanted["q"].lower() in text
+    )
+
+
+def label_look(label: str) -> list[str]:
+    """Glyph and word of any cue label: a state, a behaviour or a finer cue."""
+    return LOOK["state"].get(label) or LOOK["behaviour"].get(label) or ["›", label.replace("-", " ")]
+
+
+def marked(text: str, cues: list[Doc]) -> list[Doc]:
+    """The text in pieces, each quote that caused a cue a piece of its own. Overlaps keep the first."""
+    spans: list[tuple[int, int, Doc]] = []
+    for cue in cues:
+        quote = cue["quote"].strip()
+        found = re.search(re.escape(quote), text, re.IGNORECASE) if quote else None
+        if found and all(found.end() <= start or found.start() >= end for start, end, _ in spans):
+            spans.append((found.start(), found.end(), cue))
+    pieces, at = [], 0
+    for start, end, cue in sorted(spans, key=lambda span: span[0]):
+        pieces += [{"text": text[at:start]}, {"text": text[start:end], "cue": cue, "look": label_look(cue["label"])}]
+        at = end
+    return [piece for piece in [*pieces, {"text": text[at:]}] if piece["text"]]
+
+
+def turn_paint(turn: Doc) -> Doc:
+    felt = turn["states"] if turn["channel"] == "customer" else turn["behaviours"]
+    named = sorted(((v, k) for k, v in felt.items() if v >= LIKELY), reverse=True)[:2]
+    return turn | {
+        "at": clock(turn["start_ms"]),
+        "who": "Caller" if turn["channel"] == "customer" else "Agent",
+        "pieces": marked(turn["text"], turn["cues"]),
+        "low": turn["confidence"] < LOOK["low_confidence"],
+        "marks": [{"label": k, "look": label_look(k), "percent": f"{v:.0%}"} for v, k in named],
+    }

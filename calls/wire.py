@@ -1,0 +1,155 @@
+"""The JSON shapes of docs/contracts.md: rows and views in, plain documents out. No queries here."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from calls.choices import Outcome
+from calls.models import Alert, Call, Moment, Turn
+from scoring.types import HOP_MS, CallView, Channel, Contribution
+from scoring.types import Moment as MomentPoint
+from scoring.types import Turn as HeardTurn
+
+Doc = dict[str, Any]
+SPARK_POINTS = 60
+WHY_LINES = 5
+
+
+def turn_doc(turn: Turn | HeardTurn) -> Doc:
+    cues = [cue if isinstance(cue, dict) else asdict(cue) for cue in turn.cues]
+    return {
+        "channel": str(turn.channel),
+        "start_ms": turn.start_ms,
+        "end_ms": turn.end_ms,
+        "text": turn.text,
+        "confidence": round(turn.confidence, 3),
+        "states": rounded(turn.states),
+        "behaviours": rounded(turn.behaviours),
+        "cues": cues,
+        "redacted": turn.redacted,
+    }
+
+
+def moment_doc(moment: Moment | MomentPoint) -> Doc:
+    return {
+        "t_ms": moment.t_ms,
+        "state": str(moment.state),
+        "intensity": round(moment.intensity, 3),
+        "confidence": round(moment.confidence, 3),
+        "distress": round(moment.distress, 3),
+        "empathy": one_decimal(moment.empathy),
+        "empathy_low": one_decimal(moment.empathy_low),
+        "empathy_high": one_decimal(moment.empathy_high),
+        "opportunities": moment.opportunities,
+    }
+
+
+def alert_doc(alert: Alert) -> Doc:
+    return {
+        "cause": alert.cause,
+        "t_ms": alert.t_ms,
+        "title": alert.title,
+        "quote": alert.quote,
+        "severity": alert.severity,
+        "acknowledged_at": alert.acknowledged_at.isoformat() if alert.acknowledged_at else None,
+    }
+
+
+def why_docs(why: Sequence[Contribution]) -> list[Doc]:
+    return [asdict(line) for line in why[-WHY_LINES:]]
+
+
+def view_doc(view: CallView) -> Doc:
+    """What the call page shows besides turns, moments and alerts; stored on the call."""
+    return {
+        "opportunities": [asdict(item) for item in view.opportunities],
+        "why": why_docs(view.why),
+        "timing": asdict(view.timing),
+        "components": dict(view.components),
+        "courtesy": view.courtesy,
+    }
+
+
+def tile_doc(call: Call, view: CallView, threshold: float) -> Doc:
+    """What the floor shows of a call."""
+    last = view.moments[-1] if view.moments else None
+    return call.tile_base() | {
+        "not_scored": "" if last else "Waiting for the first words",
+        "risk": str(view.risk),
+        "reason": view.reason,
+        "state": str(last.state) if last else "unsure",
+        "intensity": round(last.intensity, 3) if last else 0.0,
+        "confidence": round(last.confidence, 3) if last else 0.0,
+        "distress": round(last.distress, 3) if last else 0.0,
+        "spark": [[m.t_ms, round(m.distress, 3)] for m in view.moments[-SPARK_POINTS:]],
+        "threshold": threshold,
+        "empathy": one_decimal(view.empathy),
+        "empathy_low": one_decimal(view.empathy_low),
+        "empathy_high": one_decimal(view.empathy_high),
+        "change_60s": change(view.moments, call.media_ms, 60_000),
+        "opportunities": len(view.opportunities),
+        "courtesy": view.courtesy,
+        "quote": view.quote,
+    }
+
+
+def change(moments: Sequence[MomentPoint], now_ms: int, span_ms: int) -> float | None:
+    """Empathy now less empathy `span_ms` ago, in points; None while either is unknown."""
+    known = [m for m in moments if m.empathy is not None]
+    earlier = [m for m in known if m.t_ms <= now_ms - span_ms]
+    if not earlier:
+        return None
+    newest, oldest = known[-1].empathy, earlier[-1].empathy
+    return None if newest is None or oldest is None else round(newest - oldest, 1)
+
+
+def final_doc(call: Call, view: CallView, coverage: Doc) -> Doc:
+    met = [item for item in view.opportunities if item.response is not None and item.response >= 0.5]
+    return {
+        "empathy": one_decimal(view.empathy),
+        "empathy_low": one_decimal(view.empathy_low),
+        "empathy_high": one_decimal(view.empathy_high),
+        "courtesy_only": not view.opportunities,
+        "courtesy": view.courtesy,
+        "components": dict(view.components),
+        "opportunities": len(view.opportunities),
+        "met": len(met),
+        "nudges": len(view.nudges),
+        "alerts": len(view.alerts),
+        "timing": asdict(view.timing),
+        "duration_ms": call.media_ms,
+        "coverage": coverage,
+        "rubric": str(call.rubric_version),
+        "engine": call.engine,
+    }
+
+
+def coverage_doc(rows: Iterable[tuple[str, str]], counters: Mapping[str, Any], notes: Sequence[str]) -> Doc:
+    """`rows` are (channel, letters) of a call's coverage blocks; times in milliseconds."""
+    letters = {str(channel): "" for channel in Channel}
+    for channel, hops in rows:
+        letters[channel] += hops
+    channels = {
+        channel: {
+            "received_ms": HOP_MS * sum(hops.count(o) for o in _RECEIVED),
+            "scored_ms": HOP_MS * hops.count(Outcome.SCORED),
+            "lost_ms": HOP_MS * hops.count(Outcome.LOST),
+            "failed_ms": HOP_MS * hops.count(Outcome.FAILED),
+            "skipped_ms": HOP_MS * hops.count(Outcome.SKIPPED),
+        }
+        for channel, hops in letters.items()
+    }
+    return {"channels": channels, "counters": dict(counters), "notes": list(notes)}
+
+
+_RECEIVED = (Outcome.SCORED, Outcome.FAILED, Outcome.SKIPPED)
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
+    return {str(name): round(value, 3) for name, value in values.items()}
+
+
+def one_decimal(value: float | None) -> float | None:
+    return None if value is None else round(value, 1)

@@ -1,0 +1,65 @@
+"""Settings from the environment: each `NAME` may also come as `NAME_FILE`, a path to its value."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from psycopg import ProgrammingError
+from psycopg.conninfo import conninfo_to_dict
+
+
+class EnvError(ValueError):
+    """A variable that cannot be used; says which, and what would be."""
+
+
+def text(name: str, default: str = "") -> str:
+    path = os.environ.get(f"{name}_FILE")
+    if not path:
+        return os.environ.get(name, default)
+    try:
+        return Path(path).read_text().strip()
+    except OSError as error:
+        raise EnvError(f"{name}_FILE={path} cannot be read: {error.strerror}") from error
+
+
+def flag(name: str, default: bool = False) -> bool:
+    value = text(name).lower()
+    if value not in ("", "0", "1", "true", "false", "yes", "no", "on", "off"):
+        raise EnvError(f"{name}={value!r}: use 1 or 0")
+    return value in ("1", "true", "yes", "on") if value else default
+
+
+def integer(name: str, default: int) -> int:
+    value = text(name)
+    try:
+        return int(value) if value else default
+    except ValueError as error:
+        raise EnvError(f"{name}={value!r}: use a whole number") from error
+
+
+def words(name: str, default: str = "") -> list[str]:
+    return [word.strip() for word in text(name, default).split(",") if word.strip()]
+
+
+def database(name: str) -> dict[str, Any]:
+    """A Django DATABASES entry from a libpq URL; a host may be a percent-encoded socket folder."""
+    url = text(name)
+    if not url:
+        return {"ENGINE": "django.db.backends.postgresql", "NAME": "empathy_dash"}
+    try:
+        parts = conninfo_to_dict(url)
+    except ProgrammingError as error:
+        raise EnvError(f"{name} is not a PostgreSQL URL (postgresql://…): {error}") from error
+    host = unquote(str(parts.pop("host", "") or ""))
+    return {
+        "ENGINE": "django.db.backends.postgresql",
+        "NAME": parts.pop("dbname", "empathy_dash"),
+        "USER": parts.pop("user", ""),
+        "PASSWORD": parts.pop("password", ""),
+        "HOST": host,
+        "PORT": str(parts.pop("port", "")),
+        "OPTIONS": parts,
+    }

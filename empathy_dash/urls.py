@@ -1,0 +1,19 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.urls import include, path
+
+from calls import ops
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("account/", include("allauth.account.urls")),
+    path("health/live", ops.live),
+    path("health/ready", ops.ready),
+    path("metrics", ops.metrics),
+    path("", include("calls.urls")),
+]
+
+handler404 = "calls.views.errors.not_found"
+handler403 = "calls.views.errors.forbidden"
+handler500 = "calls.views.errors.server_error"

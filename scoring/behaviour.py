@@ -1,0 +1,143 @@
+"""When people speak: turns of talk, overlaps, silences. Words matter only to explain a silence.
+
+Works for both channels from voice activity alone; nothing here is an emotion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from .rubric import TimingRules
+from .types import Channel, Speech, Timing, Turn
+
+BACKCHANNEL_WORDS = 2
+BACKCHANNEL_STRENGTH = 0.3
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """What one speaker says before the other answers: one turn in the sense of SCIENCE §4."""
+
+    channel: Channel
+    turns: tuple[Turn, ...]
+
+    @property
+    def start_ms(self) -> int:
+        return self.turns[0].start_ms
+
+    @property
+    def end_ms(self) -> int:
+        return max(turn.end_ms for turn in self.turns)
+
+
+@dataclass(frozen=True)
+class Silence:
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class TalkPattern:
+    timing: Timing
+    floor_takings: tuple[int, ...]
+    """When the agent took the floor from the caller, ms."""
+    silences: tuple[Silence, ...]
+    """Longer than the rubric's limit, nobody speaking."""
+    agent: tuple[tuple[int, int], ...]
+    """The agent's joined stretches of speech."""
+
+
+def exchanges(turns: Sequence[Turn], rules: TimingRules) -> list[Exchange]:
+    """Join one speaker's utterances; listening sounds ("mm-hm") do not break the other's turn."""
+    runs: list[list[Turn]] = []
+    for turn in turns:
+        if is_backchannel(turn):
+            continue
+        last = runs[-1][-1] if runs else None
+        same = last is not None and last.channel is turn.channel
+        if same and last is not None and turn.start_ms - last.end_ms <= rules.turn_gap_ms:
+            runs[-1].append(turn)
+        else:
+            runs.append([turn])
+    return [Exchange(run[0].channel, tuple(run)) for run in runs]
+
+
+def is_backchannel(turn: Turn) -> bool:
+    """Nothing understood, or one or two words that neither feel nor do anything."""
+    if turn.text.count(" ") >= BACKCHANNEL_WORDS:
+        return False
+    says = max([*turn.states.values(), *turn.behaviours.values()], default=0.0)
+    return len(turn.text.split()) <= BACKCHANNEL_WORDS and says < BACKCHANNEL_STRENGTH
+
+
+def talk_pattern(turns: Sequence[Turn], speech: Sequence[Speech], rules: TimingRules,
+                 now_ms: int, closed: bool) -> TalkPattern:
+    """Timing so far; where voice activity is missing, the turns' own times stand in."""
+    heard: Sequence[Speech | Turn] = speech or turns
+    customer = joined(heard, Channel.CUSTOMER, rules.join_gap_ms)
+    agent = joined(heard, Channel.AGENT, rules.join_gap_ms)
+    overlap_ms, takings = overlaps(customer, agent, rules.floor_taking_ms)
+    gaps = silences(customer + agent, None if closed else now_ms)
+    return TalkPattern(
+        Timing(
+            customer_talk_ms=sum(end - start for start, end in customer),
+            agent_talk_ms=sum(end - start for start, end in agent),
+            overlap_ms=overlap_ms,
+            floor_taking_overlaps=len(takings),
+            longest_silence_ms=max((gap.end_ms - gap.start_ms for gap in gaps), default=0),
+        ),
+        floor_takings=tuple(takings),
+        silences=tuple(gap for gap in gaps if gap.end_ms - gap.start_ms > rules.silence_ms),
+        agent=tuple(agent),
+    )
+
+
+def joined(heard: Sequence[Speech | Turn], channel: Channel, gap_ms: int) -> list[tuple[int, int]]:
+    """Stretches (start, end) of one channel, overlapping or nearly touching ones as one."""
+    out: list[tuple[int, int]] = []
+    for start, end in sorted((s.start_ms, s.end_ms) for s in heard if s.channel is channel):
+        if out and start - out[-1][1] <= gap_ms:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
+        else:
+            out.append((start, end))
+    return out
+
+
+def overlaps(customer: Sequence[tuple[int, int]], agent: Sequence[tuple[int, int]],
+             floor_ms: int) -> tuple[int, list[int]]:
+    """Total overlap, and the times the agent cut in, talked on, and the caller gave way."""
+    total, takings, first = 0, [], 0
+    for c_start, c_end in customer:
+        while first < len(agent) and agent[first][1] <= c_start:
+            first += 1
+        for a_start, a_end in agent[first:]:
+            if a_start >= c_end:
+                break
+            both = min(c_end, a_end) - max(c_start, a_start)
+            total += both
+            if a_start > c_start and a_end > c_end and both >= floor_ms:
+                takings.append(a_start)
+    return total, takings
+
+
+def silences(stretches: Sequence[tuple[int, int]], until_ms: int | None) -> list[Silence]:
+    """Gaps between speech, whoever spoke, and the one still open at `until_ms`."""
+    gaps, quiet_from = [], None
+    for start, end in sorted(stretches):
+        if quiet_from is not None and start > quiet_from:
+            gaps.append(Silence(quiet_from, start))
+        quiet_from = end if quiet_from is None else max(quiet_from, end)
+    if until_ms is not None and quiet_from is not None and until_ms > quiet_from:
+        gaps.append(Silence(quiet_from, until_ms))
+    return gaps
+
+
+def is_announced(silence: Silence, turns: Sequence[Turn], rules: TimingRules) -> bool:
+    """The agent's last words before it said that there would be a wait, not too long ago."""
+    before = [t for t in turns if t.channel is Channel.AGENT and t.start_ms < silence.start_ms]
+    if not before:
+        return False
+    recent = [t for t in before[-3:] if silence.start_ms - t.end_ms < 15_000]
+    said = any(cue.label == "hold" for turn in recent for cue in turn.cues)
+    return said and silence.end_ms - silence.start_ms <= rules.hold_ms

@@ -1,0 +1,91 @@
+"""`python -m scoring.evaluate TASK … --json`: measure the shipped models on labelled data (SCIENCE.md §9).
+
+JSON goes to stdout (with --json), a table for people to stderr. A task is one entry in TASKS; its code
+stays with the model it measures and is imported only when it runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scoring.assets import AssetMissing
+from scoring.training.data import DataError
+
+Report = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    help: str
+    add_arguments: Callable[[argparse.ArgumentParser], None]
+    run: Callable[[argparse.Namespace], tuple[Report, str]]
+    """Options -> (the JSON report, a table for people). Raises DataError for bad input."""
+
+
+def _voice_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--manifest", type=Path, required=True, help="CSV: file, corpus, speaker, gender, emotion, split …"
+    )
+    parser.add_argument(
+        "--audio", type=Path, nargs="+", required=True, help="tar files or folders that hold the clips"
+    )
+    parser.add_argument("--split", help="only rows of this split")
+    parser.add_argument(
+        "--baseline",
+        choices=["causal", "none"],
+        default="none",
+        help="running baseline, if the model has one",
+    )
+    parser.add_argument("--model", help="model folder (default: VOICE_MODEL, else the shipped one)")
+    parser.add_argument("--device", default="cpu")
+
+
+def _voice(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.training.voice.measure import measure, table
+    from scoring.voice import load_voice
+
+    if options.baseline == "causal":
+        print(
+            "note: the voice model has no running baseline; --baseline causal changes nothing",
+            file=sys.stderr,
+        )
+    try:
+        model = load_voice(options.model, options.device)
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    report = measure(model, options.manifest, options.audio, options.split)
+    return report, table(report)
+
+
+TASKS: dict[str, Task] = {
+    "voice": Task("acted emotion from the voice", _voice_arguments, _voice),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m scoring.evaluate", description=__doc__)
+    tasks = parser.add_subparsers(dest="task", required=True, metavar="TASK")
+    for name, task in TASKS.items():
+        sub = tasks.add_parser(name, help=task.help, description=task.help)
+        task.add_arguments(sub)
+        sub.add_argument("--json", action="store_true", help="print the report as JSON on stdout")
+    options = parser.parse_args(argv)
+    try:
+        report, table = TASKS[options.task].run(options)
+    except (DataError, AssetMissing) as error:
+        print(f"evaluate {options.task}: {error}", file=sys.stderr)
+        return 2
+    print(table, file=sys.stderr)
+    if options.json:
+        print(json.dumps(report))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,341 @@
+"""The nouns that cross scoring's boundaries: frozen, typed, free of any framework.
+
+Times are milliseconds of *media* time (how far into the call's audio), never wall clock.
+Audio is mono int16 at 8 kHz unless a name says otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+RATE_HZ = 8000
+HOP_MS = 500
+HOP_SAMPLES = RATE_HZ * HOP_MS // 1000
+WINDOW_MS = 3000
+WINDOW_SAMPLES = RATE_HZ * WINDOW_MS // 1000
+
+Samples = npt.NDArray[np.int16]
+FloatSamples = npt.NDArray[np.float32]
+
+
+class Channel(StrEnum):
+    CUSTOMER = "customer"
+    AGENT = "agent"
+
+
+class State(StrEnum):
+    """What the caller seems to feel. UNSURE means "below the confidence floor", never "calm"."""
+
+    CALM = "calm"
+    FRUSTRATION = "frustration"
+    ANXIETY = "anxiety"
+    CONFUSION = "confusion"
+    SADNESS = "sadness"
+    SATISFACTION = "satisfaction"
+    UNSURE = "unsure"
+
+
+DISTRESS = (State.FRUSTRATION, State.ANXIETY, State.CONFUSION, State.SADNESS)
+FELT = (*DISTRESS, State.SATISFACTION)
+
+
+class Behaviour(StrEnum):
+    """What an agent does, in words and timing (SCIENCE §3)."""
+
+    ACKNOWLEDGE = "acknowledge"
+    UNDERSTAND = "understand"
+    EXPLORE = "explore"
+    OWN = "own"
+    REASSURE = "reassure"
+    COURTESY = "courtesy"
+    DISMISSIVE = "dismissive"
+    BLAMING = "blaming"
+
+
+HELPING = (
+    Behaviour.ACKNOWLEDGE,
+    Behaviour.UNDERSTAND,
+    Behaviour.EXPLORE,
+    Behaviour.OWN,
+    Behaviour.REASSURE,
+)
+
+
+class Risk(StrEnum):
+    CALM = "calm"
+    WATCH = "watch"
+    HELP = "help"
+
+
+class FirewallError(TypeError):
+    """Somebody tried to put other audio than the customer's before an emotion model."""
+
+
+_KEY = object()
+
+
+@dataclass(frozen=True)
+class CustomerWindow:
+    """Three seconds of *customer* audio: the only thing an emotion model accepts.
+
+    Build it with `from_channel`; the constructor refuses, so agent audio cannot become one.
+    """
+
+    samples: FloatSamples
+    """float32 [WINDOW_SAMPLES], full scale ±1, 8 kHz; zero-padded on the left when short."""
+    start_ms: int
+    _key: object = field(repr=False, compare=False, default=None)
+
+    def __post_init__(self) -> None:
+        if self._key is not _KEY:
+            raise FirewallError("build a CustomerWindow with CustomerWindow.from_channel(...)")
+
+    @classmethod
+    def from_channel(
+        cls, channel: Channel, samples: Samples | FloatSamples, start_ms: int
+    ) -> CustomerWindow:
+        """Cut to the last WINDOW_SAMPLES, or pad; FirewallError unless it is the customer's."""
+        if channel is not Channel.CUSTOMER:
+            raise FirewallError(f"{channel!s} audio may not reach an emotion model")
+        wave = samples.astype(np.float32)
+        if samples.dtype == np.int16:
+            wave = wave / np.float32(32768.0)
+        wave = wave[-WINDOW_SAMPLES:]
+        wave = np.pad(wave, (WINDOW_SAMPLES - len(wave), 0))
+        return cls(samples=wave, start_ms=start_ms, _key=_KEY)
+
+
+# --- what listening makes of audio -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Word:
+    text: str
+    start_ms: int
+    end_ms: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class Cue:
+    """One piece of evidence in words: which quote says what, how strongly, how surely (0-1)."""
+
+    label: str
+    """A State or Behaviour value, or a finer cue such as "urgency"."""
+    strength: float
+    confidence: float
+    quote: str
+    source: str
+    """One of "rule:<id>", "heads" or "timing": who found it."""
+
+
+@dataclass(frozen=True)
+class Turn:
+    """One utterance. Its key in a call is (channel, start_ms)."""
+
+    channel: Channel
+    start_ms: int
+    end_ms: int
+    text: str
+    """Redacted; "" when nothing was understood."""
+    confidence: float
+    """Of the transcript, 0-1."""
+    words: tuple[Word, ...] = ()
+    states: Mapping[str, float] = field(default_factory=dict)
+    """Customer only: calibrated probability per felt state, from words alone."""
+    behaviours: Mapping[str, float] = field(default_factory=dict)
+    """Agent only: strength 0-1 per behaviour, from words alone."""
+    cues: tuple[Cue, ...] = ()
+    redacted: int = 0
+    """How many spans were masked."""
+    model: str = ""
+    continued: bool = False
+    """Cut at the longest turn length while speech went on."""
+
+
+@dataclass(frozen=True)
+class VoiceState:
+    """What three seconds of the customer's voice sound like. Key in a call: start_ms."""
+
+    start_ms: int
+    end_ms: int
+    probs: Mapping[str, float]
+    """Six acted classes (angry disgust fear happy neutral sad), calibrated, summing to 1."""
+    confidence: float
+    speech_ms: int
+    model: str
+
+
+@dataclass(frozen=True)
+class Speech:
+    """A stretch of voice activity, for timing only."""
+
+    channel: Channel
+    start_ms: int
+    end_ms: int
+
+
+# --- what the engine remembers of one channel between pieces -----------------------------------
+
+
+@dataclass(frozen=True)
+class StreamState:
+    """A pure function of the pieces heard so far, in order. Small, JSON-serialisable."""
+
+    channel: Channel
+    next_index: int = 0
+    """Index of the next hop to hear (media time // HOP_MS)."""
+    keep_from_index: int = 0
+    """Audio from this hop on is needed again (open turn, voice window, VAD context)."""
+    detail: Mapping[str, object] = field(default_factory=dict)
+    """The segmenter's own state; only `scoring` reads it."""
+
+
+@dataclass(frozen=True)
+class StreamWork:
+    """New hops of one channel, contiguous from `state.next_index`."""
+
+    state: StreamState
+    audio: Samples
+    """int16 from hop `state.keep_from_index` to the last new hop's end; lost hops are zeros."""
+    hops: int
+    """How many of the hops at its end are new (>= 0)."""
+
+
+@dataclass(frozen=True)
+class CallWork:
+    call_id: str
+    streams: tuple[StreamWork, ...]
+    closing: bool = False
+    """The call has ended: close open turns."""
+    mixed: bool = False
+    """Both sides are on one channel: words and timing only, no emotion, no judgement."""
+
+
+@dataclass(frozen=True)
+class CallHeard:
+    """What one batch added to one call."""
+
+    call_id: str
+    streams: tuple[StreamState, ...]
+    turns: tuple[Turn, ...]
+    voice: tuple[VoiceState, ...]
+    speech: tuple[Speech, ...]
+    """Closed speech stretches of this batch (for overlap and dead air), both channels."""
+    cpu_ms: Mapping[str, float]
+    """CPU by stage: vad, asr, voice, language."""
+
+
+# --- what follows from all pieces of a call so far ---------------------------------------------
+
+
+@dataclass(frozen=True)
+class Contribution:
+    """One line of the why-list: what moved which number, by how much, and where it is heard."""
+
+    t_ms: int
+    target: str
+    """A State value or "empathy"."""
+    amount: float
+    """Signed, 0-1 for states, empathy points for "empathy"."""
+    confidence: float
+    source: str
+    """One of "words", "voice", "timing"."""
+    text: str
+    """In plain words, e.g. 'said "third time I call"' or 'voice sounds angry (62 %)'."""
+    turn_start_ms: int | None = None
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The call's state after one turn or window. Key in a call: t_ms."""
+
+    t_ms: int
+    state: State
+    intensity: float
+    confidence: float
+    distress: float
+    """0-1: strongest of the distress states, smoothed; what risk is made of."""
+    empathy: float | None
+    """0-100; None while there was no opportunity."""
+    empathy_low: float | None
+    empathy_high: float | None
+    opportunities: int
+
+
+@dataclass(frozen=True)
+class Opportunity:
+    """A caller's turn that called for empathy, and what the agent did with it (SCIENCE §4)."""
+
+    t_ms: int
+    state: State
+    affect: float
+    response: float | None
+    """R, 0-1; None while the window of the agent's next two turns is still open."""
+    met: tuple[str, ...]
+    missing: tuple[str, ...]
+    latency_ms: int | None
+
+
+@dataclass(frozen=True)
+class NudgeCandidate:
+    """A cue that could help now. Key in a call: (t_ms, rule)."""
+
+    t_ms: int
+    rule: str
+    state: State
+    missing: Behaviour
+    cue: str
+
+
+@dataclass(frozen=True)
+class AlertCause:
+    """A reason for a supervisor to look. Key in a call: cause."""
+
+    cause: str
+    """e.g. "distress-high", "dismissive", "silence": one alert per cause."""
+    t_ms: int
+    title: str
+    quote: str
+    severity: Risk
+
+
+@dataclass(frozen=True)
+class Timing:
+    """Talk behaviour so far, from voice activity alone."""
+
+    customer_talk_ms: int = 0
+    agent_talk_ms: int = 0
+    overlap_ms: int = 0
+    floor_taking_overlaps: int = 0
+    longest_silence_ms: int = 0
+
+
+@dataclass(frozen=True)
+class CallView:
+    """Everything shown about a call, recomputable from its pieces."""
+
+    moments: tuple[Moment, ...]
+    opportunities: tuple[Opportunity, ...]
+    nudges: tuple[NudgeCandidate, ...]
+    alerts: tuple[AlertCause, ...]
+    why: tuple[Contribution, ...]
+    """Newest last."""
+    timing: Timing
+    risk: Risk
+    reason: str
+    """Why this risk, in one short sentence; "" when calm."""
+    quote: str
+    """The caller's last words worth showing, redacted."""
+    empathy: float | None
+    empathy_low: float | None
+    empathy_high: float | None
+    courtesy: float | None
+    """C of SCIENCE §4, shown as "courtesy only" when there was no opportunity."""
+    components: Mapping[str, float | None] = field(default_factory=dict)
+    """E, C, L, V, P."""

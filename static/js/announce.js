@@ -1,0 +1,14 @@
+// The one polite status line: speaks only when a call comes to need help.
+import { timeOfDay } from "./clock.js";
+
+export function announcer(node) {
+  let known = null;
+  return (helped, now) => {
+    const ids = new Set(helped.map((tile) => tile.id));
+    const fresh = known ? helped.filter((tile) => !known.has(tile.id)) : [];
+    known = ids;
+    if (!fresh.length) return;
+    const who = fresh.map((tile) => `${tile.agent} needs help${tile.reason ? `: ${tile.reason}` : ""}`);
+    node.textContent = `${timeOfDay(now)} — ${who.join("; ")}`;
+  };
+}

@@ -1,0 +1,222 @@
+// The one Plotly chart of a page: newPlot once, extendTraces while points are only added, react
+// after a gap, a revision or a theme change. Fixed y range and margins, constant uirevision.
+import { LOOK, clock, isLow, percent, stateLook } from "./words.js";
+
+const MAX_POINTS = 600;
+const WIDE = 30; // An interval wider than this many points is drawn dashed.
+const RIBBON_STEP_MS = 3000;
+const [BAND_LOW, BAND_HIGH, SURE, UNSURE, RIBBON, CHANCES, NUDGES, ALERTS] = Array.from({ length: 8 }, (_, i) => i);
+const CONFIG = {
+  displayModeBar: false,
+  displaylogo: false,
+  showSendToCloud: false,
+  plotlyServerURL: "",
+  responsive: true,
+  scrollZoom: false,
+  doubleClick: false,
+};
+
+export function callChart(node) {
+  let drawn = null;
+  let marks = "";
+
+  // `doc` moments are in order; only what was added since the last draw is sent to Plotly.
+  function draw(doc) {
+    const moments = doc.moments.slice(-MAX_POINTS);
+    const newMarks = JSON.stringify([doc.opportunities, doc.nudges, doc.alerts]);
+    if (!drawn) {
+      Plotly.newPlot(node, traces(doc, moments, colours(node)), layout(colours(node)), CONFIG);
+    } else if (newMarks === marks && moments === drawn) {
+      return;
+    } else {
+      const added = newMarks === marks ? addedSince(drawn, moments) : null;
+      if (added === null) redraw(doc, moments);
+      else if (added.length) extend(added, drawn[drawn.length - 1]);
+    }
+    [drawn, marks] = [moments, newMarks];
+  }
+
+  function redraw(doc, moments) {
+    const hues = colours(node);
+    Plotly.react(node, traces(doc, moments, hues), layout(hues), CONFIG);
+  }
+
+  function extend(added, before) {
+    const hues = colours(node);
+    const lines = lineData(added, before);
+    const bars = ribbonData(added, before, hues);
+    const values = [lines.low, lines.high, lines.sure, lines.unsure];
+    Plotly.extendTraces(node, { x: values.map(() => lines.x), y: values, text: values.map(() => lines.text) }, [BAND_LOW, BAND_HIGH, SURE, UNSURE], MAX_POINTS);
+    Plotly.extendTraces(
+      node,
+      { x: [bars.x], y: [bars.y], width: [bars.width], text: [bars.text], hovertext: [bars.hover], "marker.color": [bars.fill], "marker.line.color": [bars.line] },
+      [RIBBON],
+      MAX_POINTS,
+    );
+  }
+
+  return {
+    draw,
+    again(doc) {
+      if (drawn) redraw(doc, doc.moments.slice(-MAX_POINTS));
+    },
+  };
+}
+
+// The moments that `now` has after those of `before`, or null when earlier ones were revised.
+function addedSince(before, now) {
+  if (!before.length) return null;
+  const last = before[before.length - 1];
+  const at = now.findLastIndex((moment) => moment.t_ms === last.t_ms);
+  if (at < 0) return null;
+  const common = Math.min(at + 1, before.length);
+  for (let back = 0; back < common; back += 1) {
+    const [a, b] = [now[at - back], before[before.length - 1 - back]];
+    if (a !== b && JSON.stringify(a) !== JSON.stringify(b)) return null;
+  }
+  return now.slice(at + 1);
+}
+
+function traces(doc, moments, hues) {
+  const lines = lineData(moments, null);
+  const bars = ribbonData(moments, null, hues);
+  const line = (y, extra) => ({ type: "scatter", mode: "lines", x: lines.x, y, text: lines.text, connectgaps: false, hoverinfo: "skip", ...extra });
+  const at = empathyAt(moments);
+  return [
+    line(lines.low, { line: { width: 0 } }),
+    line(lines.high, { line: { width: 0 }, fill: "tonexty", fillcolor: hues.band }),
+    line(lines.sure, { line: { color: hues.accent, width: 2.5 }, hoverinfo: "text" }),
+    line(lines.unsure, { line: { color: hues.accent, width: 1.5, dash: "dot" }, hoverinfo: "text" }),
+    {
+      type: "bar",
+      x: bars.x,
+      y: bars.y,
+      width: bars.width,
+      text: bars.text,
+      hovertext: bars.hover,
+      hoverinfo: "text",
+      textposition: "inside",
+      insidetextanchor: "middle",
+      textangle: 0,
+      constraintext: "none",
+      textfont: { size: 12, color: hues.card },
+      yaxis: "y2",
+      marker: { color: bars.fill, line: { color: bars.line, width: 1 } },
+    },
+    markers(doc.opportunities, at, "triangle-up-open", hues.ink, (o) => `${clock(o.t_ms)} opportunity: ${stateLook(o.state)[1].toLowerCase()}${o.response === null ? ", waiting for the answer" : `, answered ${percent(o.response)}`}`),
+    markers(doc.nudges, at, "square-open", hues.ink, (n) => `${clock(n.t_ms)} cue: ${n.cue}`),
+    markers(doc.alerts, at, "hexagon", hues.help, (a) => `${clock(a.t_ms)} alert: ${a.title}`, (a) => (a.severity === "help" ? hues.help : hues.watch)),
+  ];
+}
+
+const when = (ms) => ms; // A date axis reads numbers as milliseconds since 1970 UTC: media time fits.
+
+// Lines break (null) wherever empathy is unknown or nothing happened for a while.
+function lineData(moments, before) {
+  const data = { x: [], low: [], high: [], sure: [], unsure: [], text: [] };
+  const put = (x, low, high, sure, unsure, text) => {
+    data.x.push(x);
+    data.low.push(low);
+    data.high.push(high);
+    data.sure.push(sure);
+    data.unsure.push(unsure);
+    data.text.push(text);
+  };
+  let last = before;
+  for (const m of moments) {
+    if (last && m.t_ms - last.t_ms > LOOK.gap_ms) put(when(last.t_ms + 1), null, null, null, null, "");
+    const known = m.empathy !== null;
+    const wide = isWide(m);
+    const joins = last && known && last.empathy !== null && isWide(last) !== wide && m.t_ms - last.t_ms <= LOOK.gap_ms;
+    const text = known ? `${clock(m.t_ms)} empathy ${Math.round(m.empathy)} (${Math.round(m.empathy_low)}–${Math.round(m.empathy_high)})` : "";
+    // Where dashed meets solid, both hold the point, so that the line stays whole.
+    put(when(m.t_ms), m.empathy_low, m.empathy_high, known && (!wide || joins) ? m.empathy : null, known && (wide || joins) ? m.empathy : null, text);
+    last = m;
+  }
+  return data;
+}
+
+const isWide = (m) => m.empathy !== null && m.empathy_high - m.empathy_low > WIDE;
+
+// One bar per moment up to the next; hollow when the state is uncertain; a glyph where it changes.
+function ribbonData(moments, before, hues) {
+  const data = { x: [], y: [], width: [], text: [], hover: [], fill: [], line: [] };
+  let last = before;
+  for (const m of moments) {
+    const span = last ? Math.min(m.t_ms - last.t_ms, RIBBON_STEP_MS) : RIBBON_STEP_MS;
+    const [sign, word] = stateLook(m.state);
+    const low = isLow(m.confidence) || m.state === "unsure";
+    const hue = hues.state[m.state] ?? hues.ink;
+    data.x.push(when(m.t_ms - span / 2));
+    data.y.push(1);
+    data.width.push(span);
+    data.text.push(last?.state === m.state || low ? "" : sign);
+    data.hover.push(`${clock(m.t_ms)} ${word}, strength ${percent(m.intensity)}, confidence ${percent(m.confidence)}`);
+    data.fill.push(low ? "rgba(0,0,0,0)" : hue);
+    data.line.push(low ? hue : hues.card);
+    last = m;
+  }
+  return data;
+}
+
+function empathyAt(moments) {
+  return (t) => moments.findLast((m) => m.t_ms <= t && m.empathy !== null)?.empathy ?? 50;
+}
+
+function markers(items, at, symbol, colour, text, each) {
+  return {
+    type: "scatter",
+    mode: "markers",
+    x: items.map((item) => when(item.t_ms)),
+    y: items.map((item) => Math.min(96, Math.max(4, at(item.t_ms)))),
+    hovertext: items.map(text),
+    hoverinfo: "text",
+    marker: { symbol, size: 12, color: each ? items.map(each) : colour, line: { width: 2, color: each ? items.map(each) : colour } },
+    cliponaxis: false,
+  };
+}
+
+function layout(hues) {
+  const axis = { color: hues.ink2, gridcolor: hues.line, zeroline: false, fixedrange: true, tickfont: { size: 12 } };
+  return {
+    uirevision: "call",
+    showlegend: false,
+    autosize: true,
+    margin: { l: 40, r: 10, t: 10, b: 28 },
+    paper_bgcolor: "rgba(0,0,0,0)",
+    plot_bgcolor: "rgba(0,0,0,0)",
+    font: { family: hues.font, color: hues.ink2, size: 12 },
+    hovermode: "closest",
+    hoverlabel: { bgcolor: hues.card, bordercolor: hues.line, font: { color: hues.ink, size: 13 } },
+    dragmode: false,
+    bargap: 0,
+    xaxis: { ...axis, type: "date", tickformat: "%-H:%M:%S", tickformatstops: [{ dtickrange: [null, 3_600_000], value: "%-M:%S" }], nticks: 8, showgrid: false, autorangeoptions: { include: [0, 120_000] }, anchor: "y2" },
+    yaxis: { ...axis, domain: [0.2, 1], range: [0, 100], tickvals: [0, 25, 50, 75, 100] },
+    yaxis2: { ...axis, domain: [0, 0.14], range: [0, 1], showgrid: false, showticklabels: false },
+  };
+}
+
+// Plotly wants plain colours; light-dark() is resolved by asking what a probe element shows.
+function colours(node) {
+  const probe = document.createElement("span");
+  node.parentNode.append(probe);
+  const read = (name) => {
+    probe.style.color = `var(--${name})`;
+    return getComputedStyle(probe).color;
+  };
+  const accent = read("accent");
+  const hues = {
+    accent,
+    band: accent.replace("rgb(", "rgba(").replace(")", ", 0.16)"),
+    ink: read("ink"),
+    ink2: read("ink-2"),
+    line: read("line"),
+    card: read("card"),
+    help: read("risk-help"),
+    watch: read("risk-watch"),
+    font: getComputedStyle(probe).fontFamily,
+    state: Object.fromEntries(Object.keys(LOOK.state).map((state) => [state, read(`state-${state}`)])),
+  };
+  probe.remove();
+  return hues;
+}

@@ -1,0 +1,39 @@
+// The filter form: works on the server without script; with it, at once and in the address bar.
+export function filterBy(form, onChange) {
+  const wanted = () => ({
+    team: form.elements.team.value,
+    queue: form.elements.queue.value,
+    q: form.elements.q.value.trim().toLowerCase(),
+  });
+  const changed = () => {
+    const query = new URLSearchParams(Object.entries(wanted()).filter(([, value]) => value));
+    history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
+    onChange();
+  };
+  form.addEventListener("input", changed);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    changed();
+  });
+
+  return {
+    active: () => Object.values(wanted()).some(Boolean),
+    matcher() {
+      const { team, queue, q } = wanted();
+      return (tile) =>
+        (!team || String(tile.team) === team) &&
+        (!queue || tile.queue === queue) &&
+        (!q || [tile.agent, tile.queue, tile.team_name, tile.source].join(" ").toLowerCase().includes(q));
+    },
+    // Queues come and go with calls; the chosen one stays.
+    offer(queues) {
+      const select = form.elements.queue;
+      const known = new Set([...select.options].map((option) => option.value));
+      for (const queue of queues) if (queue && !known.has(queue)) select.add(new Option(queue));
+    },
+    focus() {
+      form.elements.q.focus();
+      form.elements.q.select();
+    },
+  };
+}

@@ -1,0 +1,195 @@
+// The live floor: holds the document, decides when tiles may move, draws once per tick.
+import { announcer } from "./announce.js";
+import { serverNow, sync } from "./clock.js";
+import { filterBy } from "./filter.js";
+import { headline } from "./headline.js";
+import { helpDialog, listen } from "./keys.js";
+import { lineState } from "./line-state.js";
+import { openLine } from "./line.js";
+import { Order } from "./order.js";
+import { painter } from "./painter.js";
+import { applyAll } from "./reduce.js";
+import { rover } from "./rove.js";
+import { recall, remember } from "./store.js";
+import { TileView } from "./tile.js";
+import { LOOK } from "./words.js";
+
+const MOVE_EVERY_MS = 5000;
+const BAND = 6;
+
+const root = document.querySelector("[data-floor]");
+const find = (name) => root.querySelector(`[data-${name}]`);
+const [band, grid] = [find("band"), find("grid")];
+const [bandSection, gridSection] = [find("band-section"), find("grid-section")];
+const [bandMore, heldNote] = [find("band-more"), find("held")];
+const banner = document.querySelector("[data-synthetic-banner]");
+
+const views = new Map();
+const order = new Order();
+const announce = announcer(find("announce"));
+const figures = headline(root);
+const showLine = lineState(document.querySelector(".line-state"));
+const filter = filterBy(find("filter"), () => paint.now());
+const rove = rover(root);
+
+let doc = JSON.parse(document.getElementById("snapshot").textContent);
+let held = null; // What a paused page goes on showing, and since when.
+let line = "waiting";
+let movedAt = -Infinity;
+let widened = false; // The filter changed: everything may be laid out anew.
+
+for (const node of root.querySelectorAll(".tile")) views.set(node.dataset.id, new TileView(node));
+sync(doc.now);
+
+function draw() {
+  const now = held?.at ?? serverNow();
+  const shown = held?.doc ?? doc;
+  const matches = filter.matcher();
+  const present = Object.values(shown.calls).filter((tile) => !longGone(tile, now));
+  const fitting = present.filter(matches);
+
+  for (const tile of present) {
+    order.hold(tile, now);
+    let view = views.get(tile.id);
+    if (!view) {
+      views.set(tile.id, (view = new TileView()));
+      grid.append(view.node);
+    }
+    view.draw(tile, now, Boolean(held));
+    const hide = !matches(tile);
+    if (view.node.hidden !== hide) view.node.hidden = hide;
+  }
+  figures(fitting, shown.lag_ms, now);
+  announce(present.filter((tile) => order.needsHelp(tile.id)), now);
+  arrange(shown, present, fitting, now);
+  emptiness(present, fitting);
+  banner.hidden = !present.some((tile) => tile.synthetic);
+  showLine(held ? "paused" : line, held?.at ?? (line === "live" ? null : lostAt));
+}
+
+const longGone = (tile, now) =>
+  tile.status !== "live" && (!tile.ended_at || now - Date.parse(tile.ended_at) > LOOK.ended_stays_ms);
+
+// Tiles move and leave at most every 5 s, and never under the pointer, the focus or a pause.
+function arrange(shown, present, fitting, now) {
+  const busy = inUse();
+  const first = movedAt === -Infinity || widened;
+  const may = first || (!held && !busy && performance.now() - movedAt >= MOVE_EVERY_MS);
+  const note = busy && !held ? "order held while you point or focus here" : "";
+  if (heldNote.textContent !== note) heldNote.textContent = note;
+  if (!may) return;
+  widened = false;
+  const staying = new Set(present.map((tile) => tile.id));
+  for (const [id, view] of views) {
+    if (staying.has(id)) continue;
+    view.node.remove();
+    views.delete(id);
+    order.forget(id);
+  }
+  const sorted = order.sorted(fitting);
+  const helped = sorted.filter((tile) => order.needsHelp(tile.id));
+  const above = new Set(helped.slice(0, BAND).map((tile) => tile.id));
+  const hiddenOnes = present.filter((tile) => !fitting.includes(tile));
+  const moved =
+    place(band, sorted.filter((tile) => above.has(tile.id))) |
+    place(grid, [...sorted.filter((tile) => !above.has(tile.id)), ...hiddenOnes]);
+  const more = helped.length > BAND ? `and ${helped.length - BAND} more, first below` : "";
+  if (bandMore.textContent !== more) bandMore.textContent = more;
+  if (moved) {
+    movedAt = performance.now();
+    rove.tidy();
+  }
+}
+
+function inUse() {
+  const focused = document.activeElement;
+  return [band, grid].some((list) => list.matches(":hover") || list.contains(focused));
+}
+
+function place(list, tiles) {
+  let moved = 0;
+  tiles.forEach((tile, index) => {
+    const { node } = views.get(tile.id);
+    if (list.children[index] === node) return;
+    list.insertBefore(node, list.children[index] ?? null);
+    moved = 1;
+  });
+  return moved;
+}
+
+function emptiness(present, fitting) {
+  bandSection.hidden = !band.querySelector(".tile:not([hidden])");
+  gridSection.hidden = !grid.querySelector(".tile:not([hidden])");
+  const first = root.querySelector('[data-empty="first"]');
+  if (present.length) first.hidden = true;
+  root.querySelector('[data-empty="filtered"]').hidden = Boolean(fitting.length) || !filter.active();
+  root.querySelector('[data-empty="none"]').hidden = Boolean(fitting.length) || filter.active() || !first.hidden;
+}
+
+const paint = painter(draw, Number(recall("rate", "1000")));
+let lostAt = null;
+
+openLineNow();
+
+function openLineNow() {
+  const { refetch } = openLine("/ws/floor/", {
+    onSnapshot(message) {
+      doc = message.floor;
+      sync(doc.now);
+      changed();
+    },
+    onEvents(events) {
+      doc = applyAll(doc, events);
+      changed();
+    },
+    onTick: (message) => sync(message.now),
+    onState(state) {
+      line = state;
+      lostAt = state === "live" ? null : serverNow();
+      paint.now();
+    },
+  });
+  document.addEventListener("visibilitychange", () => document.hidden || refetch());
+}
+
+function changed() {
+  filter.offer(new Set(Object.values(doc.calls).map((tile) => tile.queue)));
+  paint.request();
+}
+
+// Elapsed times and ages move on even when nothing arrives.
+setInterval(paint.request, 1000);
+
+const pauseButton = find("pause");
+function pause() {
+  held = held ? null : { doc, at: serverNow() };
+  pauseButton.setAttribute("aria-pressed", String(Boolean(held)));
+  pauseButton.querySelector("[data-pause-word]").textContent = held ? "Go on" : "Pause";
+  paint.now();
+  return true;
+}
+pauseButton.addEventListener("click", pause);
+
+const rate = find("rate");
+rate.value = recall("rate", "1000");
+rate.addEventListener("change", () => {
+  remember("rate", rate.value);
+  paint.every = Number(rate.value);
+});
+find("filter").addEventListener("input", () => (widened = true), { capture: true });
+
+const help = helpDialog(document.querySelector("[data-help-dialog]"), find("help"));
+listen({
+  ...rove.actions,
+  p: pause,
+  "?": help,
+  "/": () => {
+    filter.focus();
+    return true;
+  },
+});
+
+for (const node of root.querySelectorAll("[data-js]")) node.hidden = false;
+for (const node of root.querySelectorAll("[data-no-js]")) node.hidden = true;
+draw();
+rove.tidy();

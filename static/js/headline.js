@@ -1,0 +1,37 @@
+// The four numbers over the floor.
+import { LOOK } from "./words.js";
+
+export function headline(root) {
+  const parts = {};
+  for (const part of root.querySelectorAll("[data-h]")) parts[part.dataset.h] = part;
+  const put = (name, text) => {
+    if (parts[name].textContent !== text) parts[name].textContent = text;
+  };
+  const mark = (key, off) => {
+    const figure = root.querySelector(`.figure[data-key="${key}"]`);
+    const value = off ? "1" : "";
+    if (figure.dataset.off !== value) figure.dataset.off = value;
+  };
+
+  return (tiles, lagMs, now) => {
+    const live = tiles.filter((tile) => tile.status === "live");
+    const help = live.filter((tile) => tile.risk === "help").length;
+    const behind = live.filter((tile) => !tile.scored_at || now - Date.parse(tile.scored_at) > LOOK.stale_ms).length;
+    const middle = median(live.map((tile) => tile.empathy).filter((value) => value !== null));
+    put("live", String(live.length));
+    put("live_note", behind ? `${behind} without a fresh score` : "every score is fresh");
+    put("help", String(help));
+    put("empathy", middle === null ? "–" : String(Math.round(middle)));
+    put("lag", `${(lagMs / 1000).toFixed(1)} s`);
+    mark("help", help > LOOK.target.help);
+    mark("empathy", middle !== null && middle < LOOK.target.empathy);
+    mark("lag", lagMs > LOOK.target.lag_ms);
+  };
+}
+
+export function median(values) {
+  if (!values.length) return null;
+  const sorted = values.toSorted((a, b) => a - b);
+  const half = Math.floor(sorted.length / 2);
+  return sorted.length % 2 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+}

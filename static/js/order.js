@@ -1,0 +1,45 @@
+// Who comes first: risk, with hysteresis, so that tiles do not jump under the reader.
+const RANK = { help: 2, watch: 1, calm: 0 };
+const LEAVE_MS = 20_000;
+
+export class Order {
+  #held = new Map();
+
+  // The rank a call holds: up at once, down only after 20 s below.
+  hold(tile, now) {
+    const rank = tile.status === "live" ? RANK[tile.risk] : 0;
+    let held = this.#held.get(tile.id);
+    if (!held) {
+      this.#held.set(tile.id, (held = { rank, since: now, lowerSince: null }));
+    } else if (rank >= held.rank) {
+      if (rank > held.rank) Object.assign(held, { rank, since: now });
+      held.lowerSince = null;
+    } else {
+      held.lowerSince ??= now;
+      if (now - held.lowerSince >= LEAVE_MS || tile.status !== "live") {
+        Object.assign(held, { rank, since: now, lowerSince: null });
+      }
+    }
+    return held.rank;
+  }
+
+  forget(id) {
+    this.#held.delete(id);
+  }
+
+  needsHelp(id) {
+    return this.#held.get(id)?.rank === RANK.help;
+  }
+
+  // Longest in its rank first, so that a newcomer never pushes others down within it.
+  sorted(tiles) {
+    const of = (tile) => this.#held.get(tile.id);
+    return tiles.toSorted(
+      (a, b) =>
+        of(b).rank - of(a).rank ||
+        of(a).since - of(b).since ||
+        Date.parse(a.started_at) - Date.parse(b.started_at) ||
+        (a.id < b.id ? -1 : 1),
+    );
+  }
+}

@@ -1,0 +1,48 @@
+// How an event changes a document: the same rules as calls/live.py `apply`. Pure: returns a new one.
+export function apply(doc, event) {
+  return "calls" in doc ? applyFloor(doc, event) : applyCall(doc, event);
+}
+
+export const applyAll = (doc, events) => events.reduce(apply, doc);
+
+function applyFloor(doc, event) {
+  switch (event.type) {
+    case "tile":
+      return { ...doc, calls: { ...doc.calls, [event.tile.id]: event.tile } };
+    case "gone": {
+      const { [event.id]: _, ...calls } = doc.calls;
+      return { ...doc, calls };
+    }
+    case "lag":
+      return { ...doc, lag_ms: event.lag_ms };
+    default:
+      return { ...doc };
+  }
+}
+
+const VIEW_PARTS = ["opportunities", "nudges", "alerts", "why", "timing", "components"];
+
+function applyCall(doc, event) {
+  switch (event.type) {
+    case "turn":
+      return { ...doc, turns: withTurn(doc.turns, event.turn) };
+    case "view": {
+      const moments = doc.moments.filter((m) => m.t_ms < event.since_ms).concat(event.moments);
+      const parts = Object.fromEntries(VIEW_PARTS.map((name) => [name, event[name]]));
+      return { ...doc, moments, ...parts };
+    }
+    case "tile":
+    case "coverage":
+    case "final":
+      return { ...doc, [event.type]: event[event.type] };
+    default:
+      return { ...doc };
+  }
+}
+
+function withTurn(turns, turn) {
+  const others = turns.filter((t) => t.channel !== turn.channel || t.start_ms !== turn.start_ms);
+  return [...others, turn].sort(
+    (a, b) => a.start_ms - b.start_ms || (a.channel < b.channel ? -1 : a.channel > b.channel ? 1 : 0),
+  );
+}

@@ -1,0 +1,84 @@
+// One tile on the floor: its element, and writing to it only what changed.
+import { timeOfDay } from "./clock.js";
+import { level, sparkPath } from "./spark.js";
+import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, stateLook } from "./words.js";
+
+const template = document.querySelector("template[data-tile]");
+
+export class TileView {
+  constructor(node = template.content.firstElementChild.cloneNode(true)) {
+    this.node = node;
+    this.parts = {};
+    for (const part of node.querySelectorAll("[data-f]")) this.parts[part.dataset.f] = part;
+    this.shown = new Map();
+    this.tile = null;
+  }
+
+  text(name, value) {
+    if (this.shown.get(name) === value) return;
+    this.shown.set(name, value);
+    this.parts[name].textContent = value;
+  }
+
+  set(name, attribute, value, node = this.parts[name]) {
+    const key = `${name}@${attribute}`;
+    if (this.shown.get(key) === value) return;
+    this.shown.set(key, value);
+    if (value === null) node.removeAttribute(attribute);
+    else node.setAttribute(attribute, value);
+  }
+
+  draw(tile, now, frozen) {
+    if (tile !== this.tile) this.drawTile(tile);
+    this.drawAge(tile, now, frozen);
+  }
+
+  drawTile(tile) {
+    this.tile = tile;
+    const [riskGlyph, riskWord] = riskLook(tile.risk);
+    const [stateGlyph, stateWord] = stateLook(tile.state);
+    this.set("", "data-id", tile.id, this.node);
+    this.set("", "data-risk", tile.risk, this.node);
+    this.set("", "data-state", tile.state, this.node);
+    this.set("", "data-status", tile.status, this.node);
+    this.set("", "data-low", isLow(tile.confidence) ? "" : null, this.node);
+    this.set("link", "href", `/calls/${tile.id}/`);
+    this.text("risk_glyph", riskGlyph);
+    this.text("risk_word", riskWord);
+    this.text("agent", tile.agent);
+    this.text("place", tile.queue ? `${tile.team_name} · ${tile.queue}` : tile.team_name);
+    this.set("synthetic", "hidden", tile.synthetic ? null : "");
+    this.text("reason", tile.reason);
+    this.text("quote", tile.quote);
+    this.set("quote", "hidden", tile.quote ? null : "");
+    this.text("state_glyph", stateGlyph);
+    this.text("state_word", stateWord);
+    this.text("intensity", ["calm", "unsure"].includes(tile.state) ? "" : percent(tile.intensity));
+    this.text("empathy", empathyWords(tile));
+    this.set("empathy", "class", tile.empathy === null ? "words" : null);
+    this.text("change", changeWords(tile));
+    this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
+    this.set("limit", "y1", level(tile.threshold).toFixed(1));
+    this.set("limit", "y2", level(tile.threshold).toFixed(1));
+    this.text("not_scored", tile.not_scored);
+    this.startedAt = Date.parse(tile.started_at);
+    this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;
+    this.endedAt = tile.ended_at ? Date.parse(tile.ended_at) : null;
+  }
+
+  // Paused numbers are dated, not aged: the page says when it was paused.
+  drawAge(tile, now, frozen) {
+    const live = tile.status === "live";
+    const age = this.scoredAt === null ? null : now - this.scoredAt;
+    const stale = live && age !== null && age > LOOK.stale_ms;
+    this.set("", "data-stale", stale && !frozen ? "" : null, this.node);
+    this.text("elapsed", clock((this.endedAt ?? now) - this.startedAt));
+    let words;
+    if (!live) words = tile.status === "ended" ? "ended" : "stream lost";
+    else if (age === null) words = "no score yet";
+    else if (frozen) words = `scored at ${timeOfDay(this.scoredAt)}`;
+    else if (stale) words = `stale since ${timeOfDay(this.scoredAt)}`;
+    else words = `scored ${Math.max(0, Math.floor(age / 1000))} s ago`;
+    this.text("age", words);
+  }
+}

@@ -1,0 +1,132 @@
+// The live transcript: keyed turns, marks on the words that caused a state, and a scroll that
+// follows only a reader who is at the end.
+import { glyph, make } from "./nodes.js";
+import { clock, isLow, labelLook, percent } from "./words.js";
+
+const AT_END_PX = 48;
+const LIKELY = 0.35;
+
+export function transcript(root) {
+  const list = root.querySelector("[data-turns]");
+  const scroller = root.querySelector("[data-scroller]");
+  const jump = root.querySelector("[data-jump]");
+  const none = root.querySelector("[data-no-turns]");
+  const shown = new Map();
+
+  const atEnd = () => scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < AT_END_PX;
+  const toEnd = () => {
+    scroller.scrollTop = scroller.scrollHeight;
+    jump.hidden = true;
+  };
+  jump.addEventListener("click", toEnd);
+  scroller.addEventListener("scroll", () => atEnd() && (jump.hidden = true), { passive: true });
+
+  function draw(turns, { first = false } = {}) {
+    const follow = first || atEnd();
+    let added = false;
+    if (!shown.size) list.replaceChildren();
+    const keys = new Set();
+    turns.forEach((turn, index) => {
+      const key = `${turn.channel}:${turn.start_ms}`;
+      keys.add(key);
+      let entry = shown.get(key);
+      if (!entry || entry.turn !== turn) {
+        const text = JSON.stringify(turn);
+        if (!entry || entry.text !== text) {
+          const node = turnNode(turn, key);
+          if (entry) entry.node.replaceWith(node);
+          added ||= !entry;
+          entry = { node, text };
+        }
+        entry.turn = turn;
+        shown.set(key, entry);
+      }
+      if (list.children[index] !== entry.node) list.insertBefore(entry.node, list.children[index] ?? null);
+    });
+    for (const [key, { node }] of shown) {
+      if (keys.has(key)) continue;
+      node.remove();
+      shown.delete(key);
+    }
+    none.hidden = turns.length > 0;
+    if (!added) return;
+    if (follow) toEnd();
+    else jump.hidden = false;
+  }
+
+  function step(by) {
+    const turns = [...list.children];
+    const at = turns.indexOf(document.activeElement);
+    const next = at < 0 ? turns[turns.length - 1] : turns[at + by];
+    next?.focus({ preventScroll: true });
+    next?.scrollIntoView({ block: "nearest" });
+    return true;
+  }
+  return { draw, actions: { j: () => step(1), k: () => step(-1) } };
+}
+
+function turnNode(turn, key) {
+  const customer = turn.channel === "customer";
+  const felt = Object.entries(customer ? turn.states : turn.behaviours)
+    .filter(([, share]) => share >= LIKELY)
+    .sort((a, b) => b[1] - a[1])
+    .slice(0, 2);
+  const low = isLow(turn.confidence);
+  const foot = [
+    ...felt.map(([label, share]) => {
+      const [sign, word] = labelLook(label);
+      return make("span", { class: "felt", "data-state": label }, glyph(sign), `${word} ${percent(share)}`);
+    }),
+    low && make("span", {}, "words uncertain"),
+    turn.redacted > 0 && make("span", {}, `${turn.redacted} masked`),
+  ].filter(Boolean);
+  return make(
+    "li",
+    { class: "turn", "data-channel": turn.channel, "data-key": key, tabindex: "-1" },
+    make("p", { class: "turn-head small quiet" }, make("strong", {}, customer ? "Caller" : "Agent"), " ", make("time", {}, clock(turn.start_ms))),
+    make("p", { class: low ? "words low" : "words" }, ...words(turn)),
+    foot.length ? make("p", { class: "turn-foot small quiet" }, ...foot) : null,
+  );
+}
+
+function words(turn) {
+  const pieces = marked(turn.text, turn.cues);
+  if (!pieces.length) return [make("em", { class: "quiet" }, "not understood")];
+  return pieces.map(({ text, cue }) => (cue ? markNode(text, cue) : text));
+}
+
+function markNode(text, cue) {
+  const [sign, word] = labelLook(cue.label);
+  const detail = ` · strength ${percent(cue.strength)}, confidence ${percent(cue.confidence)}, ${sourceWords(cue.source)}`;
+  return make(
+    "mark",
+    { "data-state": cue.label },
+    text,
+    make("span", { class: "cue" }, glyph(sign), word, make("span", { class: "detail" }, detail)),
+  );
+}
+
+const sourceWords = (source) =>
+  source.startsWith("rule:") ? `phrase rule “${source.slice(5)}”` : source === "heads" ? "language model" : source;
+
+// The text in pieces, each quote that caused a cue a piece of its own; overlaps keep the first.
+export function marked(text, cues) {
+  const lower = text.toLowerCase();
+  const spans = [];
+  for (const cue of cues) {
+    const quote = cue.quote.trim().toLowerCase();
+    const start = quote ? lower.indexOf(quote) : -1;
+    if (start < 0) continue;
+    const end = start + quote.length;
+    if (spans.every((span) => end <= span.start || start >= span.end)) spans.push({ start, end, cue });
+  }
+  spans.sort((a, b) => a.start - b.start);
+  const pieces = [];
+  let at = 0;
+  for (const { start, end, cue } of spans) {
+    pieces.push({ text: text.slice(at, start) }, { text: text.slice(start, end), cue });
+    at = end;
+  }
+  pieces.push({ text: text.slice(at) });
+  return pieces.filter((piece) => piece.text);
+}

@@ -1,0 +1,33 @@
+// Glyphs, words and limits, written down once in calls/views/paint.py and read from the page.
+const node = document.getElementById("look");
+export const LOOK = node
+  ? JSON.parse(node.textContent)
+  : { risk: {}, state: {}, behaviour: {}, target: {}, low_confidence: 0.5, stale_ms: 5000, ended_stays_ms: 8000, gap_ms: 8000 };
+
+const OTHER = ["›"];
+export const riskLook = (risk) => LOOK.risk[risk] ?? ["○", risk];
+export const stateLook = (state) => LOOK.state[state] ?? ["◌", state];
+export const labelLook = (label) =>
+  LOOK.state[label] ?? LOOK.behaviour[label] ?? [...OTHER, label.replaceAll("-", " ")];
+export const isLow = (confidence) => confidence < LOOK.low_confidence;
+export const percent = (share) => `${Math.round(share * 100)}%`;
+
+export function clock(ms) {
+  const seconds = Math.max(0, Math.floor(ms / 1000));
+  const two = (n) => String(n).padStart(2, "0");
+  const hours = Math.floor(seconds / 3600);
+  const minutes = Math.floor(seconds / 60) % 60;
+  return hours ? `${hours}:${two(minutes)}:${two(seconds % 60)}` : `${minutes}:${two(seconds % 60)}`;
+}
+
+export function empathyWords(tile) {
+  if (tile.empathy !== null && tile.empathy !== undefined) return String(Math.round(tile.empathy));
+  return tile.courtesy === null || tile.courtesy === undefined ? "not yet" : "courtesy only";
+}
+
+export function changeWords(tile) {
+  if (tile.empathy === null || tile.change_60s === null || tile.change_60s === undefined) return "";
+  const change = Math.round(tile.change_60s);
+  const arrow = change > 0 ? "▴" : change < 0 ? "▾" : "▸";
+  return change ? `${arrow} ${Math.abs(change)} in 60 s` : `${arrow} steady`;
+}
