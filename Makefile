@@ -7,7 +7,9 @@ PIP_FLAGS ?=
 PYTEST_FLAGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-export PORT HOST DEMO_DIR
+ifdef PORT
+export PORT
+endif
 
 # A stamp per set of requirements: a changed lock installs again, an unchanged one costs nothing.
 RUN_STAMP := $(VENV)/.run-$(shell cat requirements.txt 2>/dev/null | cksum | cut -d' ' -f1)

@@ -114,7 +114,8 @@ def level(running: Product, secret: str, public_url: str, count: int, seconds: f
         "sent_late_s": round(max(call.late_s for call in calls), 2),
         "cpu_ms_per_call_second": groups | {"load generator": round(sender * 1000 / call_seconds, 2)},
         "scoring_cpu_ms_per_call_second": {
-            stage: round((stages_after[stage] - stages.get(stage, 0.0)) / call_seconds, 2) for stage in stages_after
+            stage: round((stages_after[stage] - stages.get(stage, 0.0)) / call_seconds, 2)
+            for stage in stages_after
         },
     }
 
@@ -166,7 +167,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each call lasts")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="empathy-bench-") as folder:
-        with product(Path(folder), PROMETHEUS_MULTIPROC_DIR=_metrics_dir(folder)) as running:
+        with product(Path(folder)) as running:
             source = running.sql("select secret from calls_source where slug = 'phone'")[0][0]
             public_url = f"ws://127.0.0.1:{running.port + 1}/media/twilio/phone/"
             levels = []
@@ -176,9 +177,3 @@ def main(arguments: list[str]) -> int:
     sustained = max((item["calls"] for item in levels if item["in_time"]), default=0)
     print(json.dumps({"cores": os.cpu_count(), "sustained_calls": sustained, "levels": levels}, indent=2))
     return 0
-
-
-def _metrics_dir(folder: str) -> str:
-    path = Path(folder) / "metrics"
-    path.mkdir()
-    return str(path)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import json
 import os
 import time
 from dataclasses import dataclass, field
 from functools import cache
 from urllib.parse import urlsplit
-
 
 from calls import demo
 from calls.ingest.auth import sign
@@ -75,22 +75,16 @@ async def play(address: str, secret: str, public_url: str, call: Played, seconds
         call.late_s = max(call.late_s, -wait)
         for track, wave in zip(("inbound", "outbound"), audio, strict=True):
             payload = base64.b64encode(wave[n * FRAME_SAMPLES : (n + 1) * FRAME_SAMPLES]).decode()
-            writer.write(
-                _frame(
-                    f'{{"event":"media","sequenceNumber":"{2 * n + 2}","streamSid":"{stream}",'
-                    f'"media":{{"track":"{track}","chunk":"{n + 1}","timestamp":"{n * 20}","payload":"{payload}"}}}}'.encode()
-                )
-            )
+            media = f'"track":"{track}","chunk":"{n + 1}","timestamp":"{n * 20}","payload":"{payload}"'
+            numbered = f'"event":"media","sequenceNumber":"{2 * n + 2}","streamSid":"{stream}"'
+            writer.write(_frame(f'{{{numbered},"media":{{{media}}}}}'.encode()))
         if n % 50 == 0:
             await writer.drain()
     _send(writer, {"event": "stop", "streamSid": stream, "stop": {"accountSid": "ACbench"}})
     await writer.drain()
     writer.write(b"\x88\x82\x00\x00\x00\x00\x03\xe8")
-    with_timeout = asyncio.wait_for(reader.read(), 5)
-    try:
-        await with_timeout
-    except TimeoutError:
-        pass
+    with contextlib.suppress(TimeoutError):
+        await asyncio.wait_for(reader.read(), 5)
     writer.close()
 
 
@@ -98,10 +92,16 @@ async def _open(address: str, signature: str) -> tuple[asyncio.StreamReader, asy
     parts = urlsplit(address)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
     key = base64.b64encode(os.urandom(16)).decode()
-    writer.write(
-        f"GET {parts.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-        f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nX-Twilio-Signature: {signature}\r\n\r\n".encode()
+    lines = (
+        f"GET {parts.path} HTTP/1.1",
+        f"Host: {parts.netloc}",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        f"Sec-WebSocket-Key: {key}",
+        "Sec-WebSocket-Version: 13",
+        f"X-Twilio-Signature: {signature}",
     )
+    writer.write("".join(f"{line}\r\n" for line in (*lines, "")).encode())
     answer = await reader.readuntil(b"\r\n\r\n")
     if b" 101 " not in answer.splitlines()[0]:
         raise ConnectionError(answer.splitlines()[0].decode())

@@ -78,7 +78,11 @@ class Product:
         assert page.ok, page.text
         answer = session.post(
             f"{self.url}/account/login/",
-            data={"login": username, "password": password, "csrfmiddlewaretoken": session.cookies["csrftoken"]},
+            data={
+                "login": username,
+                "password": password,
+                "csrfmiddlewaretoken": session.cookies["csrftoken"],
+            },
             headers={"Referer": self.url},
             timeout=10,
         )
@@ -106,9 +110,13 @@ class Product:
 
 @contextmanager
 def product(state: Path, **environment: str) -> Iterator[Product]:
-    """Start it on free ports with its data in `state`, and stop it. Keyword arguments go to its environment."""
+    """Start it on free ports with its data in `state`, then stop it; `environment` goes to its processes."""
     port = free_port_pair()
-    clean = {k: v for k, v in os.environ.items() if k not in ("DATABASE_URL", "REDIS_URL", "EMPATHY_EMBEDDED_VALKEY")}
+    clean = {
+        k: v
+        for k, v in os.environ.items()
+        if k not in ("DATABASE_URL", "REDIS_URL", "EMPATHY_EMBEDDED_VALKEY")
+    }
     env = clean | {
         "PORT": str(port),
         "DEMO_DIR": str(state),
@@ -118,7 +126,11 @@ def product(state: Path, **environment: str) -> Iterator[Product]:
     }
     with (state / "launcher.log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "empathy_dash.demo"], cwd=ROOT, env=env | environment, stdout=log, stderr=log
+            [sys.executable, "-m", "empathy_dash.demo"],
+            cwd=ROOT,
+            env=env | environment,
+            stdout=log,
+            stderr=log,
         )
     running = Product(port, state, process)
     try:

@@ -130,8 +130,8 @@ end
 """
 
 # ARGV: limit, lease ms, now ("" = Redis's clock), token.
-# Oldest first. From the hop it meets, a stream is walked back to the start of its due run, so
-# hops leave in index order whatever their scores say. One channel takes at most half, so that
+# Oldest first; within a stream that is index order, since PUT makes scores grow. From the first hop
+# it meets, a stream's run is taken up to its next gap. One channel takes at most half, so that
 # both sides of a backlog move together. A hop that failed before is claimed without company,
 # and the last time alone: what kills a worker cannot make its neighbours poison.
 CLAIM = (
@@ -150,8 +150,7 @@ while taken < limit do
     if free[call] == nil then free[call] = not leased(call, now) end
     if free[call] and not walked[stream] then
       local first = tonumber(n)
-      while redis.call('ZSCORE', 'due', stream .. ':' .. (first - 1)) do first = first - 1 end
-      local before = tonumber(redis.call('HGET', 'attempts', stream .. ':' .. first) or 0)
+      local before = tonumber(redis.call('HGET', 'attempts', member) or 0)
       walked[stream] = true
       if before == 0 or taken == 0 then
         redis.call('HSET', 'leases', call, token .. ':' .. (now + lease_ms))

@@ -10,14 +10,13 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from typing import Any
 
-from scoring.view import view as view_of
-
 from calls import wire
 from calls.choices import CallStatus
 from calls.models import Alert, Call, CoverageBlock, Moment, Nudge, RubricVersion, Speech, Turn, VoiceWindow
 from calls.push import Event
 from scoring import types as t
 from scoring.rubric import RubricSpec, default_rubric
+from scoring.view import view as view_of
 
 Message = tuple[str, Event]
 COVERAGE_EVERY_MS = 10_000

@@ -15,18 +15,12 @@ django_app = get_asgi_application()
 from channels.auth import AuthMiddlewareStack  # noqa: E402
 from channels.routing import ProtocolTypeRouter, URLRouter  # noqa: E402
 from channels.security.websocket import AllowedHostsOriginValidator  # noqa: E402
-from django.urls import path, re_path  # noqa: E402
+from django.urls import re_path  # noqa: E402
 
 from calls.ingest.asgi import media_app  # noqa: E402
 from calls.routing import websocket_urlpatterns  # noqa: E402
 
 dashboard_sockets = AllowedHostsOriginValidator(AuthMiddlewareStack(URLRouter(websocket_urlpatterns)))
-application = ProtocolTypeRouter(
-    {
-        "http": django_app,
-        "websocket": URLRouter(
-            [re_path(r"^media/", media_app), path("", dashboard_sockets), re_path(r"", dashboard_sockets)]
-        ),
-    }
-)
+sockets = [re_path(r"^media/", media_app), re_path(r"", dashboard_sockets)]  # type: ignore[arg-type]
+application = ProtocolTypeRouter({"http": django_app, "websocket": URLRouter(sockets)})
 media = media_app

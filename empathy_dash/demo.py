@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 import signal
 import socket
 import subprocess
@@ -122,11 +123,15 @@ class Demo:
             logins = self._prepare_database()
             self._start(self._product())
             self._await_ready()
-            self._start([self._floor()])
+            if os.environ.get("SIMULATED_CALLS") != "0":
+                self._start([self._floor()])
             self._greet(logins, time.monotonic() - began)
             while True:
                 self._tend()
                 time.sleep(TICK_S)
+        except Stop as asked:
+            say(f"\n{asked}: stopping …")
+            raise
         finally:
             for number in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(number, signal.SIG_IGN)
@@ -153,7 +158,12 @@ class Demo:
             "REDIS_URL": urls.redis,
             "PORT": str(self.port),
             "DJANGO_SETTINGS_MODULE": "empathy_dash.settings",
+            "STATIC_ROOT": str(self.state / "static"),
+            "PROMETHEUS_MULTIPROC_DIR": str(self.state / "metrics"),
         }
+        shutil.rmtree(self.state / "metrics", ignore_errors=True)
+        for folder in ("static", "metrics"):
+            (self.state / folder).mkdir(exist_ok=True)
 
     def _prepare_database(self) -> list[dict[str, str]]:
         """Migrate and seed, unless neither has changed since we last did it here."""
@@ -310,8 +320,6 @@ class Demo:
     # --- stop ----------------------------------------------------------------------------
 
     def stop(self) -> None:
-        if self.children:
-            say("\nstopping …")
         for child in self.children:
             if child.alive():
                 child.signal_group(signal.SIGTERM)
@@ -335,7 +343,7 @@ def say(text: str) -> None:
 
 
 def _worker_is_ready(child: Child) -> bool:
-    return "worker ready" in child.output() or " ready." in child.output()
+    return "worker ready" in child.output()
 
 
 def _workers() -> int:
@@ -398,7 +406,7 @@ def _logins(out: str) -> list[dict[str, str]]:
     return []
 
 
-def _state_dir(port: int) -> Path:
+def state_dir(port: int) -> Path:
     configured = os.environ.get("DEMO_DIR")
     if configured:
         return Path(configured).expanduser().resolve()
@@ -407,7 +415,7 @@ def _state_dir(port: int) -> Path:
 
 
 def _asked_to_stop(number: int, frame: FrameType | None) -> None:
-    raise Stop
+    raise Stop(signal.Signals(number).name)
 
 
 def main() -> int:
@@ -415,7 +423,7 @@ def main() -> int:
         signal.signal(number, _asked_to_stop)
     try:
         port = int(embedded.configured("PORT") or 8000)
-        Demo(port, _state_dir(port), os.environ.get("HOST", "127.0.0.1")).run()
+        Demo(port, state_dir(port), os.environ.get("HOST") or "127.0.0.1").run()
     except Stop:
         return 0
     except ValueError as error:

@@ -36,6 +36,9 @@ STOP_S = 8.0
 TICK_S = 0.01
 DATABASE = ROLE = "empathy"
 PR_SET_PDEATHSIG = 1
+SOCKET_DIR_CHARS = 80  # a socket's whole path ends at about 100
+THROW_AWAY = "empathy-once-"
+STALE_S = 60
 
 POSTGRES_SETTINGS = {
     "listen_addresses": "",
@@ -131,7 +134,9 @@ def _is_xdist_worker() -> bool:
 
 
 def _start_until_exit(data_dir: Path | None, database: str, redis: str) -> Urls:
-    folder = data_dir or Path(tempfile.mkdtemp(prefix="empathy-"))
+    if data_dir is None:
+        _sweep()
+    folder = data_dir or Path(tempfile.mkdtemp(prefix=THROW_AWAY))
     started = start(folder, durable=bool(data_dir), database_url=database, redis_url=redis)
     owner = os.getpid()
 
@@ -144,6 +149,16 @@ def _start_until_exit(data_dir: Path | None, database: str, redis: str) -> Urls:
 
     atexit.register(stop)
     return started.urls
+
+
+def _sweep() -> None:
+    """Remove throw-away folders of ours whose process was killed before it could."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{THROW_AWAY}*"):
+        with suppress(OSError), (folder / "lock").open() as lock:
+            found = folder.lstat()
+            if found.st_uid == os.getuid() and time.time() - found.st_mtime > STALE_S:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(folder)
 
 
 class Servers:
@@ -448,7 +463,10 @@ class Postgres(_Server):
 
 
 def _socket_dir(data_dir: Path) -> Path:
-    """A short folder (socket paths end at ~100 bytes), the same for the same data directory."""
+    """A folder whose path is short enough for a socket, the same for the same data directory."""
+    inside = data_dir / "sockets"
+    if len(str(inside)) <= SOCKET_DIR_CHARS:
+        return inside
     mark = hashlib.sha256(f"{os.getuid()}:{data_dir}".encode()).hexdigest()[:12]
     folder = Path("/tmp") / f"empathy-{mark}"
     with suppress(FileNotFoundError):

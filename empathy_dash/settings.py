@@ -129,7 +129,6 @@ VOICE_MODEL = env.text("VOICE_MODEL")
 SPEECH_MODEL = env.text("SPEECH_MODEL", "whisper-base")
 DEVICE = env.text("DEVICE", "cpu")
 STAND_IN_MODELS = env.flag("STAND_IN_MODELS")
-KEEP_AUDIO = env.flag("KEEP_AUDIO")
 
 # --- pages -----------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

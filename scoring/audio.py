@@ -132,9 +132,7 @@ def read_recording(
     if size == 0:
         raise AudioError(f"{path} is empty.")
     if size > max_bytes:
-        raise AudioError(
-            f"{path} has {size / 1e6:.0f} MB; the limit is {max_bytes / 1e6:.0f} MB. Split it."
-        )
+        raise AudioError(f"{path} has {size / 1e6:.0f} MB; the limit is {max_bytes / 1e6:.0f} MB. Split it.")
     with path.open("rb") as stream:
         return read_stream(stream, str(path), max_seconds=max_seconds)
 
@@ -148,14 +146,11 @@ def read_stream(stream: BinaryIO, name: str, *, max_seconds: float = MAX_SECONDS
             return _decode(container, name, max_seconds)
     except (av.error.FFmpegError, EOFError) as trouble:
         raise AudioError(
-            f"{name} is not audio we can read ({trouble}). "
-            "Use wav, mp3, flac, ogg/opus, m4a or webm."
+            f"{name} is not audio we can read ({trouble}). Use wav, mp3, flac, ogg/opus, m4a or webm."
         ) from trouble
 
 
-def _decode(
-    container: av.container.InputContainer, name: str, max_seconds: float
-) -> Recording:
+def _decode(container: av.container.InputContainer, name: str, max_seconds: float) -> Recording:
     import soxr
 
     if not container.streams.audio:
@@ -180,9 +175,7 @@ def _decode(
     return Recording(samples, track.codec_context.name, rate_hz)
 
 
-def _frames(
-    container: av.container.InputContainer, rate_hz: int, channels: int
-) -> Iterator[Samples]:
+def _frames(container: av.container.InputContainer, rate_hz: int, channels: int) -> Iterator[Samples]:
     """Each decoded frame as int16 [n, channels] at the file's own rate."""
     import av
 

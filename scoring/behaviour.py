@@ -71,8 +71,9 @@ def is_backchannel(turn: Turn) -> bool:
     return len(turn.text.split()) <= BACKCHANNEL_WORDS and says < BACKCHANNEL_STRENGTH
 
 
-def talk_pattern(turns: Sequence[Turn], speech: Sequence[Speech], rules: TimingRules,
-                 now_ms: int, closed: bool) -> TalkPattern:
+def talk_pattern(
+    turns: Sequence[Turn], speech: Sequence[Speech], rules: TimingRules, now_ms: int, closed: bool
+) -> TalkPattern:
     """Timing so far; where voice activity is missing, the turns' own times stand in."""
     heard: Sequence[Speech | Turn] = speech or turns
     customer = joined(heard, Channel.CUSTOMER, rules.join_gap_ms)
@@ -104,8 +105,9 @@ def joined(heard: Sequence[Speech | Turn], channel: Channel, gap_ms: int) -> lis
     return out
 
 
-def overlaps(customer: Sequence[tuple[int, int]], agent: Sequence[tuple[int, int]],
-             floor_ms: int) -> tuple[int, list[int]]:
+def overlaps(
+    customer: Sequence[tuple[int, int]], agent: Sequence[tuple[int, int]], floor_ms: int
+) -> tuple[int, list[int]]:
     """Total overlap, and the times the agent cut in, talked on, and the caller gave way."""
     total, takings, first = 0, [], 0
     for c_start, c_end in customer:

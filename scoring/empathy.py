@@ -20,6 +20,9 @@ MIN_MINUTES = 1.0
 """Overlaps per minute are not extrapolated from less than this."""
 MIN_REPEAT_WORDS = 4
 RECOVERY_TURNS = 2
+HARM = (Behaviour.DISMISSIVE, Behaviour.BLAMING)
+TIMING_SLACK_MS = 1500
+"""A turn's end and its speech's end need not agree."""
 SILENCE_REACH_MS = 60_000
 """A silence this soon after an opportunity belongs to it."""
 
@@ -28,12 +31,12 @@ def clip(x: float) -> float:
     return min(1.0, max(0.0, x))
 
 
-def response_strength(state: State, answers: Sequence[tuple[Mapping[str, float], float]],
-                      rubric: RubricSpec) -> float:
+def response_strength(
+    state: State, answers: Sequence[tuple[Mapping[str, float], float]], rubric: RubricSpec
+) -> float:
     """R = Σₖ W[s,k] · max f·cₖ over the agent's answers (strengths, f)."""
     return sum(
-        weight(rubric, state, k) * max((f * c.get(k, 0.0) for c, f in answers), default=0.0)
-        for k in HELPING
+        weight(rubric, state, k) * max((f * c.get(k, 0.0) for c, f in answers), default=0.0) for k in HELPING
     )
 
 
@@ -101,15 +104,31 @@ class Chance:
     closed_ms: int | None = None
     best: dict[str, float] = field(default_factory=dict)
 
+    _response: float | None = None
+
     def response(self, rubric: RubricSpec) -> float:
-        return response_strength(self.state, self.answers, rubric)
+        """R, worked out once per answer."""
+        if self._response is None:
+            self._response = response_strength(self.state, self.answers, rubric)
+        return self._response
+
+    def answer(self, strengths: Mapping[str, float], factor: float) -> None:
+        self.answers.append((strengths, factor))
+        self._response = None
+
+    def merge(self, affect: float, state: State) -> None:
+        """A caller's turn soon after belongs to the same event: the stronger one names it."""
+        if affect > self.affect:
+            self.affect, self.state, self._response = affect, state, None
 
     def as_opportunity(self, rubric: RubricSpec) -> Opportunity:
         met = tuple(str(k) for k in HELPING if self.best.get(k, 0.0) >= rubric.opportunity.met)
         wanted = sorted(HELPING, key=lambda k: -weight(rubric, self.state, k))
         missing = tuple(str(k) for k in wanted if k not in met)
         response = None if self.closed_ms is None else round(self.response(rubric), 4)
-        return Opportunity(self.t_ms, self.state, round(self.affect, 4), response, met, missing, self.latency_ms)
+        return Opportunity(
+            self.t_ms, self.state, round(self.affect, 4), response, met, missing, self.latency_ms
+        )
 
 
 @dataclass(frozen=True)
@@ -125,8 +144,9 @@ class EmpathyTrack:
     high: float | None
 
 
-def track(talk: Sequence[Exchange], felt: Trace, pattern: TalkPattern, rubric: RubricSpec,
-          now_ms: int, closed: bool) -> EmpathyTrack:
+def track(
+    talk: Sequence[Exchange], felt: Trace, pattern: TalkPattern, rubric: RubricSpec, now_ms: int, closed: bool
+) -> EmpathyTrack:
     """Follow the call turn by turn; the last value is exact once the call is closed."""
     meter = _Meter(felt, pattern, rubric)
     for exchange in talk:
@@ -150,6 +170,9 @@ class _Meter:
         self.polite: list[float] = []
         self.parts = dict.fromkeys(("gratitude", "greeting"), 0.0)
         self.live: float | None = None
+        self.said: list[Turn] = []
+        self.quiet = iter(pattern.silences)
+        self.next_silence = next(self.quiet, None)
         self.takings = [
             Fault(t, "interrupting", rubric.penalties.interrupting, "cut in on an upset caller")
             for t in pattern.floor_takings
@@ -157,6 +180,8 @@ class _Meter:
         ]
 
     def hear(self, exchange: Exchange) -> None:
+        self._silences(exchange.start_ms)
+        self.said += exchange.turns
         if exchange.channel is Channel.CUSTOMER:
             self._caller(exchange)
         else:
@@ -178,8 +203,7 @@ class _Meter:
     def _chance(self, feeling: Feeling, exchange: Exchange) -> None:
         last = self.chances[-1] if self.chances else None
         if last is not None and self.customers - last.index <= self.rubric.opportunity.merge_turns:
-            if feeling.affect > last.affect:
-                last.affect, last.state = feeling.affect, feeling.state
+            last.merge(feeling.affect, feeling.state)
             return
         chance = Chance(self.customers, exchange.end_ms, feeling.state, feeling.affect)
         self.chances.append(chance)
@@ -190,7 +214,7 @@ class _Meter:
         strengths = self._fresh(exchange.turns)
         for chance in list(self.open):
             factor = 1.0 if not chance.answers else rules.second_turn_factor
-            chance.answers.append((strengths, factor))
+            chance.answer(strengths, factor)
             for k, c in strengths.items():
                 chance.best[k] = max(chance.best.get(k, 0.0), c)
             fits = any(strengths.get(k, 0.0) >= rules.met for k in HELPING)
@@ -207,8 +231,9 @@ class _Meter:
         self.open.remove(chance)
         rules = self.rubric.penalties
         if chance.response(self.rubric) < rules.ignored_below:
-            self.faults.append(Fault(t_ms, "ignored", rules.ignored, f"left the caller's {chance.state} unanswered",
-                                     turn_start_ms=None))
+            self.faults.append(
+                Fault(t_ms, "ignored", rules.ignored, f"left the caller's {chance.state} unanswered")
+            )
 
     def _fresh(self, turns: Sequence[Turn]) -> dict[str, float]:
         """The strongest of each behaviour, halved where words repeat an earlier line."""
@@ -236,13 +261,15 @@ class _Meter:
         for kind, severity in ((Behaviour.DISMISSIVE, rules.dismissive), (Behaviour.BLAMING, rules.blaming)):
             if turn.behaviours.get(kind, 0.0) >= rules.harm_strength:
                 quote = next((c.quote for c in turn.cues if c.label == kind), turn.text)
-                self.faults.append(Fault(turn.end_ms, str(kind), severity, f"{kind}: “{quote}”", quote, turn.start_ms))
+                self.faults.append(
+                    Fault(turn.end_ms, str(kind), severity, f"{kind}: “{quote}”", quote, turn.start_ms)
+                )
                 return  # one turn counts once, even if it is both
 
     def _courtesy(self, turns: Sequence[Turn]) -> None:
         polite = 0.0
         for turn in turns:
-            found = {label: 0.0 for label in COURTESY_PARTS}
+            found = dict.fromkeys(COURTESY_PARTS, 0.0)
             for cue in turn.cues:
                 if cue.label in found:
                     found[cue.label] = max(found[cue.label], cue.strength)
@@ -259,7 +286,9 @@ class _Meter:
             return None
         w = self.rubric.courtesy
         share = min(1.0, sum(self.polite) / len(self.polite) / max(0.01, w.politeness_full_share))
-        return w.politeness * share + w.gratitude * self.parts["gratitude"] + w.greeting * self.parts["greeting"]
+        return (
+            w.politeness * share + w.gratitude * self.parts["gratitude"] + w.greeting * self.parts["greeting"]
+        )
 
     def components(self, t_ms: int, chances: Sequence[Chance]) -> dict[str, float | None]:
         """E, C, L, V and P over what has happened until t_ms."""
@@ -281,13 +310,16 @@ class _Meter:
         return score(e, parts["C"] or 0.0, parts["L"] or 0.0, v, parts["P"] or 0.0, self.rubric)
 
     def _mark(self, t_ms: int) -> None:
-        """The live value: shrunk to the prior by n/(n + prior weight), at most `step` points a turn."""
+        """The live value: shrunk to the prior by n/(n + prior weight), at most `step` points a turn.
+
+        n counts answered opportunities and harmful turns: each is one piece of evidence.
+        """
         done = [c for c in self.chances if c.closed_ms is not None]
         exact = self.exact(self.components(t_ms, done)) if done else None
         if exact is None:
             self.points.append(EmpathyPoint(t_ms, None, None, None, len(self.chances)))
             return
-        rules, n = self.rubric.live, len(done)
+        rules, n = self.rubric.live, len(done) + sum(f.kind in HARM for f in self.faults)
         aim = rules.prior + (exact - rules.prior) * n / (n + rules.prior_weight)
         before = rules.prior if self.live is None else self.live
         self.live = before + max(-rules.step, min(rules.step, aim - before))
@@ -300,7 +332,9 @@ class _Meter:
         pairs = [(c.affect, c.response(self.rubric)) for c in done]
         mean = fit(pairs) or 0.0
         weights = rules.prior_weight + sum(a for a, _ in pairs)
-        variance = (rules.spread**2 * rules.prior_weight + sum(a * (r - mean) ** 2 for a, r in pairs)) / max(0.1, weights)
+        variance = (rules.spread**2 * rules.prior_weight + sum(a * (r - mean) ** 2 for a, r in pairs)) / max(
+            0.1, weights
+        )
         half = 100 * self.rubric.score.fit * rules.z * math.sqrt(variance / max(0.5, n))
         return round(max(0.0, value - half), 1), round(min(100.0, value + half), 1)
 
@@ -309,7 +343,7 @@ class _Meter:
         if closed:
             for chance in list(self.open):
                 self._close(chance, end_ms)
-        self._silences([t for e in talk for t in e.turns])
+        self._silences(end_ms + 1)
         done = [c for c in self.chances if c.closed_ms is not None]
         parts = self.components(end_ms, done)
         faults = tuple(sorted((*self.faults, *self.takings), key=lambda f: (f.t_ms, f.kind)))
@@ -321,20 +355,33 @@ class _Meter:
         return EmpathyTrack(
             points=tuple(self.points),
             opportunities=tuple(c.as_opportunity(self.rubric) for c in self.chances),
-            faults=faults, why=tuple(explain(done, faults, self.rubric)),
+            faults=faults,
+            why=tuple(explain(done, faults, self.rubric)),
             components={k: None if p is None else round(p, 4) for k, p in parts.items()},
             courtesy=None if parts["C"] is None else round(parts["C"], 4),
-            value=value, low=low, high=high,
+            value=value,
+            low=low,
+            high=high,
         )
 
-    def _silences(self, turns: Sequence[Turn]) -> None:
+    def _silences(self, before_ms: int) -> None:
+        """Judge the long silences that began before a time, each once."""
         rules = self.rubric
-        for silence in self.pattern.silences:
-            due = any(0 <= silence.start_ms - c.t_ms + 1500 <= SILENCE_REACH_MS for c in self.chances)
-            if due and not is_announced(silence, turns, rules.timing):
-                t_ms = silence.start_ms + rules.timing.silence_ms
-                self.faults.append(Fault(t_ms, "silence", rules.penalties.unexplained_silence,
-                                         f"{(silence.end_ms - silence.start_ms) // 1000} s of silence, not announced"))
+        while (silence := self.next_silence) is not None and silence.start_ms < before_ms:
+            self.next_silence = next(self.quiet, None)
+            due = any(
+                0 <= silence.start_ms - c.t_ms + TIMING_SLACK_MS <= SILENCE_REACH_MS for c in self.chances
+            )
+            if due and not is_announced(silence, self.said, rules.timing):
+                seconds = (silence.end_ms - silence.start_ms) // 1000
+                self.faults.append(
+                    Fault(
+                        silence.start_ms + rules.timing.silence_ms,
+                        "silence",
+                        rules.penalties.unexplained_silence,
+                        f"{seconds} s of silence, not announced",
+                    )
+                )
 
 
 def explain(chances: Sequence[Chance], faults: Sequence[Fault], rubric: RubricSpec) -> list[Contribution]:
@@ -344,9 +391,21 @@ def explain(chances: Sequence[Chance], faults: Sequence[Fault], rubric: RubricSp
     for c in chances:
         r = c.response(rubric)
         points = 100 * rubric.score.fit * c.affect * r / total
-        met = ", ".join(k for k in HELPING if c.best.get(k, 0.0) >= rubric.opportunity.met) or "nothing that fits"
-        lines.append(Contribution(c.closed_ms or c.t_ms, "empathy", round(points, 1), round(c.affect, 3), "words",
-                                  f"answer to {c.state}: {met} ({r:.0%})", None))
+        met = (
+            ", ".join(k for k in HELPING if c.best.get(k, 0.0) >= rubric.opportunity.met)
+            or "nothing that fits"
+        )
+        lines.append(
+            Contribution(
+                c.closed_ms or c.t_ms,
+                "empathy",
+                round(points, 1),
+                round(c.affect, 3),
+                "words",
+                f"answer to {c.state}: {met} ({r:.0%})",
+                None,
+            )
+        )
     for f in faults:
         cost = -100 * rubric.score.penalty * f.severity / rubric.penalties.total
         source = "timing" if f.kind in ("interrupting", "silence") else "words"

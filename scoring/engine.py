@@ -45,6 +45,7 @@ log = logging.getLogger(__name__)
 
 SAID_TURNS = 2  # earlier texts of the same speaker that the language model gets
 NOT_TRANSCRIBED = "not transcribed: over budget"
+BUDGETED_GROUP = 4  # turns between two looks at the budget
 STAGES = ("vad", "asr", "voice", "language")
 
 
@@ -124,6 +125,8 @@ class ScoredRecording:
     view: CallView
     seconds: float
     cpu_ms: Mapping[str, float]
+    rubric: str
+    """Name and version of the rubric behind the view."""
 
 
 @dataclass
@@ -149,13 +152,11 @@ class Engine:
             np.zeros((1, listen.CONTEXT + listen.FRAME), np.float32),
             np.zeros(listen.STATE_SHAPE, np.float32),
         )
-        self.speech.transcribe(noise)
+        self.speech.transcribe([noise])
         self.voice.score([CustomerWindow.from_channel(Channel.CUSTOMER, noise, 0)])
         self.language.read([_turn_text(Channel.CUSTOMER, "Hello.", ())])
 
-    def hear(
-        self, work: Sequence[CallWork], *, speech_budget: float | None = None
-    ) -> list[CallHeard]:
+    def hear(self, work: Sequence[CallWork], *, speech_budget: float | None = None) -> list[CallHeard]:
         """What the new hops of each call held, in the order of `work`.
 
         A call that cannot be heard is left out of the answer and logged with its cause; the others
@@ -170,9 +171,7 @@ class Engine:
             raise EngineError(f"could not hear {', '.join(call.call_id for call in work)}")
         return heard
 
-    def _hear_what_can_be(
-        self, work: Sequence[CallWork], budget: float | None
-    ) -> Iterator[CallHeard]:
+    def _hear_what_can_be(self, work: Sequence[CallWork], budget: float | None) -> Iterator[CallHeard]:
         """Halve a failing batch until the failing call stands alone. Hearing again is harmless."""
         try:
             yield from self._hear(work, budget)
@@ -231,15 +230,21 @@ class Engine:
         _share(cpu, "voice", [(stream.call, 1) for stream, _ in wanted])
 
     def _transcribe(self, calls: Sequence[_Call], budget: float | None) -> None:
-        utterances = [utterance for call in calls for utterance in call.utterances]
-        spent = 0.0
-        for utterance in sorted(utterances, key=lambda u: u.stream.channel is Channel.AGENT):
-            if budget is not None and spent >= budget:
-                continue
+        """Customers first, in groups, until the budget (in seconds of CPU) is spent."""
+        todo = [utterance for call in calls for utterance in call.utterances]
+        todo.sort(key=lambda utterance: utterance.stream.channel is Channel.AGENT)
+        size = len(todo) if budget is None else BUDGETED_GROUP
+        spent_ms = 0.0
+        for start in range(0, len(todo), max(1, size)):
+            if budget is not None and spent_ms >= budget * 1000:
+                return
+            group = todo[start : start + size]
             with _cpu() as cpu:
-                utterance.transcript = self.speech.transcribe(utterance.audio)
-            spent += cpu[0] / 1000
-            utterance.stream.call.cpu_ms["asr"] += cpu[0]
+                transcripts = self.speech.transcribe([utterance.audio for utterance in group])
+            for utterance, transcript in zip(group, transcripts, strict=True):
+                utterance.transcript = transcript
+            spent_ms += cpu[0]
+            _share(cpu, "asr", [(u.stream.call, len(u.audio)) for u in group])
 
     def _read_words(self, calls: Sequence[_Call]) -> None:
         """Redact first: from here on nobody sees what was masked."""
@@ -250,9 +255,7 @@ class Engine:
             for utterance in utterances:
                 _redact(utterance)
             told = [u for u in utterances if _text(u) and not u.stream.call.work.mixed]
-            readings = self.language.read(
-                [_turn_text(u.stream.channel, _text(u), u.previous) for u in told]
-            )
+            readings = self.language.read([_turn_text(u.stream.channel, _text(u), u.previous) for u in told])
             for utterance in utterances:
                 utterance.turn = self._turn(utterance)
             for utterance, reading in zip(told, readings, strict=True):
@@ -302,9 +305,10 @@ class Engine:
         `mixed` says that `customer` holds both sides: it gets a transcript and timing, but no
         emotion and no judgement, since nobody knows who speaks.
         """
-        from scoring.rubric import DEFAULT
+        from scoring.rubric import default_rubric
         from scoring.view import view
 
+        rubric = rubric or default_rubric()
         heard = list(self.hear_recording(customer, agent, mixed=mixed, hops_per_step=hops_per_step))
         turns = tuple(turn for part in heard for turn in part.turns)
         voice = tuple(state for part in heard for state in part.voice)
@@ -314,9 +318,10 @@ class Engine:
             turns=tuple(sorted(turns, key=lambda turn: (turn.start_ms, turn.channel))),
             voice=voice,
             speech=speech,
-            view=view(turns, voice, speech, rubric or DEFAULT, now_ms=now_ms, closed=True),
+            view=view(turns, voice, speech, rubric, now_ms=now_ms, closed=True),
             seconds=now_ms / 1000,
             cpu_ms={stage: sum(part.cpu_ms.get(stage, 0.0) for part in heard) for stage in STAGES},
+            rubric=rubric.name,
         )
 
     def hear_recording(

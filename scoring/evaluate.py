@@ -63,7 +63,59 @@ def _voice(options: argparse.Namespace) -> tuple[Report, str]:
     return report, table(report)
 
 
+def _redaction(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.evaluate_speech import redaction
+
+    return redaction(options)
+
+
+def _speech(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.evaluate_speech import speech
+
+    return speech(options)
+
+
+def _speech_arguments(parser: argparse.ArgumentParser) -> None:
+    from scoring.evaluate_speech import speech_arguments
+
+    speech_arguments(parser)
+
+
+def _redaction_arguments(parser: argparse.ArgumentParser) -> None:
+    from scoring.evaluate_speech import redaction_arguments
+
+    redaction_arguments(parser)
+
+
+def _language_arguments(parser: argparse.ArgumentParser) -> None:
+    from scoring.evaluate_language import language_arguments
+
+    language_arguments(parser)
+
+
+def _language(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.evaluate_language import run_language
+
+    return run_language(options)
+
+
+def _pairs_arguments(parser: argparse.ArgumentParser) -> None:
+    from scoring.evaluate_language import pairs_arguments
+
+    pairs_arguments(parser)
+
+
+def _pairs(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.evaluate_language import run_pairs
+
+    return run_pairs(options)
+
+
 TASKS: dict[str, Task] = {
+    "language": Task("felt states and empathy in words", _language_arguments, _language),
+    "empathy-pairs": Task("a behaviour's strength against labelled pairs", _pairs_arguments, _pairs),
+    "speech": Task("words and CPU of speech recognition", _speech_arguments, _speech),
+    "redaction": Task("what redaction leaks and what it masks in vain", _redaction_arguments, _redaction),
     "voice": Task("acted emotion from the voice", _voice_arguments, _voice),
 }
 

@@ -18,9 +18,13 @@ from scoring.types import Channel, State
 
 Report = dict[str, Any]
 CHAT_EMOTIONS = {"frustration": (3, 5, 6), "anxiety": (7,), "confusion": (4,), "positive": (0, 1)}
-"""Ids: 0 empathy, 1 happiness, 2 neutral, 3 disappointment, 4 confusion, 5 frustration, 6 anger, 7 anxiety."""
-CHAT_STATES = {"frustration": State.FRUSTRATION, "anxiety": State.ANXIETY,
-               "confusion": State.CONFUSION, "positive": State.SATISFACTION}
+"""0 empathy, 1 happiness, 2 neutral, 3 disappointment, 4 confusion, 5 frustration, 6 anger, 7 anxiety."""
+CHAT_STATES = {
+    "frustration": State.FRUSTRATION,
+    "anxiety": State.ANXIETY,
+    "confusion": State.CONFUSION,
+    "positive": State.SATISFACTION,
+}
 EMPATHY_ID = 0
 BATCH = 512
 
@@ -99,8 +103,12 @@ def chat_sentences(chat: dict[str, Any]) -> list[tuple[str, int, Channel]]:
 def empathic(reading: Reading) -> float:
     """How empathic an agent's words are: warmth and ownership first, courtesy a little."""
     b = reading.behaviours
-    return (max(b["acknowledge"], b["own"]) + 0.5 * b["reassure"] + 0.3 * b["courtesy"]
-            - max(b["dismissive"], b["blaming"]))
+    return (
+        max(b["acknowledge"], b["own"])
+        + 0.5 * b["reassure"]
+        + 0.3 * b["courtesy"]
+        - max(b["dismissive"], b["blaming"])
+    )
 
 
 def empathy_pairs(model: LanguageModel, file: Path, behaviour: str) -> Report:
@@ -118,8 +126,12 @@ def empathy_pairs(model: LanguageModel, file: Path, behaviour: str) -> Report:
 def language_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--goemotions", type=Path, metavar="TSV", help="text, label ids, id; tab-separated")
     parser.add_argument("--labels", type=Path, metavar="TXT", help="label names in the order of their ids")
-    parser.add_argument("--support-chats", type=Path, nargs="+", metavar="JSON", help="chats with an emotion per sentence")
-    parser.add_argument("--rules-only", action="store_true", help="measure the phrase rules without the heads")
+    parser.add_argument(
+        "--support-chats", type=Path, nargs="+", metavar="JSON", help="chats with an emotion per sentence"
+    )
+    parser.add_argument(
+        "--rules-only", action="store_true", help="measure the phrase rules without the heads"
+    )
 
 
 def run_language(options: argparse.Namespace) -> tuple[Report, str]:

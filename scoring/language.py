@@ -81,7 +81,8 @@ class RuleLanguage:
         cues = [cue_of(f) for f in found]
         cues += [
             Cue(s, round(p, 3), round(0.4 + 0.4 * p, 2), shorten(words.original), "heads")
-            for s, p in heads.items() if p >= HEADS_CUE and s in STATE_NAMES
+            for s, p in heads.items()
+            if p >= HEADS_CUE and s in STATE_NAMES
         ]
         return Reading(states=rounded(states), cues=strongest_first(cues))
 

@@ -20,11 +20,36 @@ import numpy.typing as npt
 from .types import State
 
 WEIGHTS = Path(__file__).parent / "weights" / "language" / "heads.npz"
-LABELS = (
-    "admiration amusement anger annoyance approval caring confusion curiosity desire disappointment "
-    "disapproval disgust embarrassment excitement fear gratitude grief joy love nervousness optimism "
-    "pride realization relief remorse sadness surprise neutral"
-).split()
+LABELS = [
+    "admiration",
+    "amusement",
+    "anger",
+    "annoyance",
+    "approval",
+    "caring",
+    "confusion",
+    "curiosity",
+    "desire",
+    "disappointment",
+    "disapproval",
+    "disgust",
+    "embarrassment",
+    "excitement",
+    "fear",
+    "gratitude",
+    "grief",
+    "joy",
+    "love",
+    "nervousness",
+    "optimism",
+    "pride",
+    "realization",
+    "relief",
+    "remorse",
+    "sadness",
+    "surprise",
+    "neutral",
+]
 STATE_LABELS: Mapping[State, tuple[str, ...]] = {
     State.FRUSTRATION: ("annoyance", "anger", "disappointment"),
     State.ANXIETY: ("nervousness", "fear"),
@@ -65,8 +90,13 @@ def counts(text: str) -> dict[int, int]:
     return found
 
 
-def sigmoid(x: Floats) -> Floats:
+def sigmoid(x: npt.NDArray[np.floating[Any]]) -> Floats:
     return np.asarray(1.0 / (1.0 + np.exp(-x)), np.float32)
+
+
+def logit(p: Floats) -> Floats:
+    p = np.clip(p, 1e-6, 1 - 1e-6)
+    return np.asarray(np.log(p / (1 - p)), np.float32)
 
 
 @dataclass(frozen=True)
@@ -99,8 +129,12 @@ class Heads:
 
         return cls(
             index={int(h): n for n, h in enumerate(data["hashes"])},
-            idf=floats("idf"), weights=data["weights"], scale=floats("scale"), bias=floats("bias"),
-            hidden=(floats("hidden_w"), floats("hidden_b")), out=(floats("out_w"), floats("out_b")),
+            idf=floats("idf"),
+            weights=data["weights"],
+            scale=floats("scale"),
+            bias=floats("bias"),
+            hidden=(floats("hidden_w"), floats("hidden_b")),
+            out=(floats("out_w"), floats("out_b")),
             platt={k: floats(f"platt_{k}") for k in ("tfidf", "both")},
             thresholds={k: floats(f"thresholds_{k}") for k in ("tfidf", "both")},
             version=str(data["version"]),
@@ -126,9 +160,9 @@ class Heads:
         return sigmoid(hidden @ self.out[0] + self.out[1])
 
     def labels(self, texts: Sequence[str], vectors: Floats | None) -> Floats:
-        """[n, 28]: the mean of both heads, or TF-IDF alone without vectors."""
+        """[n, 28]: both heads' mean log-odds, or TF-IDF alone without vectors."""
         words = np.stack([self.tfidf_labels(text) for text in texts])
-        return words if vectors is None else (words + self.vector_labels(vectors)) / 2
+        return words if vectors is None else sigmoid((logit(words) + logit(self.vector_labels(vectors))) / 2)
 
     def states(self, labels: Floats, way: str) -> Floats:
         """Calibrated state probabilities [n, 5] from label probabilities [n, 28]."""

@@ -46,9 +46,9 @@ class VoiceActivity(Protocol):
 
     version: str
 
-    def run(self, frames: npt.NDArray[np.float32], state: npt.NDArray[np.float32]) -> tuple[
-        npt.NDArray[np.float32], npt.NDArray[np.float32]
-    ]:
+    def run(
+        self, frames: npt.NDArray[np.float32], state: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """[batch, CONTEXT + FRAME] in ±1, [2, batch, 128] → probability [batch], new state."""
 
 
@@ -71,9 +71,9 @@ class Silero:
         )
         self._rate = np.array(RATE_HZ, dtype=np.int64)
 
-    def run(self, frames: npt.NDArray[np.float32], state: npt.NDArray[np.float32]) -> tuple[
-        npt.NDArray[np.float32], npt.NDArray[np.float32]
-    ]:
+    def run(
+        self, frames: npt.NDArray[np.float32], state: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         probs, new = self._session.run(None, {"input": frames, "state": state, "sr": self._rate})
         return np.asarray(probs)[:, 0], np.asarray(new)
 
@@ -83,9 +83,9 @@ class StandInActivity:
 
     version = "stand-in"
 
-    def run(self, frames: npt.NDArray[np.float32], state: npt.NDArray[np.float32]) -> tuple[
-        npt.NDArray[np.float32], npt.NDArray[np.float32]
-    ]:
+    def run(
+        self, frames: npt.NDArray[np.float32], state: npt.NDArray[np.float32]
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         loud = np.sqrt((frames[:, CONTEXT:] ** 2).mean(axis=1)) > 0.01
         return loud.astype(np.float32), state
 
@@ -204,9 +204,7 @@ def activity(ears: Sequence[Ear], model: VoiceActivity) -> list[Activity]:
     probs = [np.zeros(len(cut), np.float32) for cut in cuts]
     states = [ear.segmenter.rnn for ear in ears]
     for step in range(max((len(cut) for cut in cuts), default=0)):
-        active = [
-            i for i, cut in enumerate(cuts) if step < len(cut) and loudness[i][step] >= FLOOR_RMS
-        ]
+        active = [i for i, cut in enumerate(cuts) if step < len(cut) and loudness[i][step] >= FLOOR_RMS]
         if not active:
             continue
         batch = np.stack([cuts[i][step] for i in active])

@@ -1,8 +1,8 @@
 """Phrases an admin can edit, matched on normalised words; knows nothing of models or calls.
 
-Pattern language: plain words; `(a|b c)` one of; `[x]` perhaps; `*` up to three words of any kind;
-`call~` any word that begins so; `?` a question mark. Contractions are spelled out on both sides
-("I've" = "i have"), and everything is bounded, so no pattern can run away.
+Pattern language: plain words; `(a|b c)` one of; `[x]` perhaps; `*` up to three words of any kind,
+`**` up to ten; `call~` any word that begins so; `?` a question mark. Contractions are spelled out on
+both sides ("I've" = "i have"), and everything is bounded, so no pattern can run away.
 """
 
 from __future__ import annotations
@@ -18,19 +18,45 @@ if TYPE_CHECKING:
 
 WORD = re.compile(r"[a-z0-9]+(?:'[a-z]+)?|\?")
 WHOLE = {
-    "can't": "can not", "cant": "can not", "cannot": "can not", "won't": "will not",
-    "shan't": "shall not", "let's": "let us", "i'm": "i am", "im": "i am", "ive": "i have",
-    "dont": "do not", "didnt": "did not", "doesnt": "does not", "isnt": "is not",
-    "wasnt": "was not", "arent": "are not", "havent": "have not", "hasnt": "has not",
-    "couldnt": "could not", "wouldnt": "would not", "shouldnt": "should not",
-    "thats": "that is", "whats": "what is", "youre": "you are", "youve": "you have",
-    "theyre": "they are", "gonna": "going to", "wanna": "want to", "gotta": "got to",
-    "ok": "okay", "dunno": "do not know", "ain't": "is not", "y'all": "you all",
+    "can't": "can not",
+    "cant": "can not",
+    "cannot": "can not",
+    "won't": "will not",
+    "shan't": "shall not",
+    "let's": "let us",
+    "i'm": "i am",
+    "im": "i am",
+    "ive": "i have",
+    "dont": "do not",
+    "didnt": "did not",
+    "doesnt": "does not",
+    "isnt": "is not",
+    "wasnt": "was not",
+    "arent": "are not",
+    "havent": "have not",
+    "hasnt": "has not",
+    "couldnt": "could not",
+    "wouldnt": "would not",
+    "shouldnt": "should not",
+    "thats": "that is",
+    "whats": "what is",
+    "youre": "you are",
+    "youve": "you have",
+    "theyre": "they are",
+    "gonna": "going to",
+    "wanna": "want to",
+    "gotta": "got to",
+    "ok": "okay",
+    "dunno": "do not know",
+    "ain't": "is not",
+    "y'all": "you all",
 }
 ENDINGS = {"'ve": " have", "'re": " are", "'ll": " will", "'d": " would", "'m": " am", "'s": " is"}
 NEGATORS = frozenset({"not", "never", "without", "hardly", "neither", "nor"})
 NEGATION_REACH = 3
-STRONGER = frozenset({"very", "really", "so", "extremely", "absolutely", "completely", "totally", "incredibly"})
+STRONGER = frozenset(
+    {"very", "really", "so", "extremely", "absolutely", "completely", "totally", "incredibly"}
+)
 WEAKER = frozenset({"bit", "little", "slightly", "somewhat", "kinda"})
 QUOTE_WORDS = 14
 
@@ -53,14 +79,24 @@ class Spoken:
     words: tuple[str, ...]
 
     def quote(self, start: int, end: int) -> str:
-        """The original words of plain[start:end], with a little after them."""
+        """The original words around plain[start:end]: the whole sentence when short, else a part of it."""
         first, last = self._index(start), self._index(end - 1)
-        stop = min(len(self.spans) - 1, max(last, min(last + 4, first + QUOTE_WORDS - 1)))
-        for n in range(last + 1, stop + 1):
-            if any(mark in self.original[self.spans[n - 1][1] : self.spans[n][0]] for mark in ".!;"):
-                stop = n - 1
-                break
-        return self.original[self.spans[first][0] : self.spans[stop][1]].strip()
+        begin, stop = self._sentence(first, last)
+        if stop - begin >= QUOTE_WORDS:
+            begin = max(begin, first - 2)
+            stop = min(stop, max(last, begin + QUOTE_WORDS - 1))
+        return self.original[self.spans[begin][0] : self.spans[stop][1]].strip()
+
+    def _sentence(self, first: int, last: int) -> tuple[int, int]:
+        while first > 0 and not self._breaks(first):
+            first -= 1
+        while last + 1 < len(self.spans) and not self._breaks(last + 1):
+            last += 1
+        return first, last
+
+    def _breaks(self, n: int) -> bool:
+        """A sentence mark between word n-1 and word n."""
+        return any(mark in ".!?;" for mark in self.original[self.spans[n - 1][0] : self.spans[n][0]])
 
     def before(self, start: int, count: int) -> tuple[str, ...]:
         first = self._index(start)
@@ -102,7 +138,7 @@ def spoken(text: str) -> Spoken:
     return Spoken(text, plain, tuple(starts), tuple(spans), tuple(words))
 
 
-TOKEN = re.compile(r"\s+|\(|\)|\||\[|\]|\*|\?|[A-Za-z0-9][A-Za-z0-9'\u2019]*~?")
+TOKEN = re.compile(r"\s+|\(|\)|\||\[|\]|\*\*?|\?|[A-Za-z0-9][A-Za-z0-9'\u2019]*~?")
 
 
 @cache
@@ -112,7 +148,9 @@ def compile_pattern(pattern: str) -> str:
     while at < len(pattern):
         token = TOKEN.match(pattern, at)
         if token is None:
-            raise PatternError(f"{pattern!r}: {pattern[at]!r} is not allowed; use words, ( | ), [ ], *, ~ and ?")
+            raise PatternError(
+                f"{pattern!r}: {pattern[at]!r} is not allowed; use words, ( | ), [ ], *, ~ and ?"
+            )
         at, text = token.end(), token.group()
         if text in "([":
             closers.append(")" if text == "(" else "]")
@@ -125,8 +163,8 @@ def compile_pattern(pattern: str) -> str:
             if not closers:
                 raise PatternError(f"{pattern!r}: put ( ) around the choices of '|'")
             out.append("|")
-        elif text == "*":
-            out.append(r"(?:\S+ ){0,3}?")
+        elif text[0] == "*":
+            out.append(r"(?:\S+ ){0,3}?" if text == "*" else r"(?:\S+ ){0,10}?")
         elif text == "?":
             out.append(r"\? ")
         elif text.strip():
@@ -157,20 +195,32 @@ class PhraseBook:
     """The phrases of one rubric for one channel, compiled once."""
 
     def __init__(self, phrases: Sequence[Phrase]) -> None:
-        self._rules = [
-            (phrase, re.compile("(?<= )(?:" + "|".join(map(compile_pattern, phrase.any)) + ")"))
-            for phrase in phrases
-        ]
+        self._rules = [(phrase, one_of(phrase.any), one_of(phrase.unless)) for phrase in phrases]
 
     def find(self, text: Spoken) -> Iterator[Found]:
         """At most one hit per phrase: the first that is not negated."""
-        for phrase, pattern in self._rules:
+        for phrase, pattern, unless in self._rules:
+            if pattern is None:
+                continue
             for match in pattern.finditer(text.plain):
+                if unless is not None and covers(unless, match, text.plain):
+                    continue
                 if phrase.negatable and is_negated(text.before(match.start(), NEGATION_REACH)):
                     continue
                 strength = phrase.strength * emphasis(text.before(match.start(), 2))
                 yield Found(phrase, min(1.0, strength), text.quote(match.start(), match.end()))
                 break
+
+
+def one_of(patterns: Sequence[str]) -> re.Pattern[str] | None:
+    if not patterns:
+        return None
+    return re.compile("(?<= )(?:" + "|".join(map(compile_pattern, patterns)) + ")")
+
+
+def covers(unless: re.Pattern[str], match: re.Match[str], text: str) -> bool:
+    """Whether an exception overlaps these matched words."""
+    return any(m.start() < match.end() and m.end() > match.start() for m in unless.finditer(text))
 
 
 def is_negated(before: Sequence[str]) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Kind = Literal["card", "code", "phone", "number", "email"]
@@ -22,45 +22,42 @@ CARRY_TURNS = 3  # … and the same speaker's next turns
 PENDING_TURNS = 2  # a number being read out may go on in so many later turns
 MAX_FILLERS = 3  # words that may stand between two groups of one number
 
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
 # --- words ----------------------------------------------------------------------------------
-ONES = {
-    word: str(value)
-    for value, words in enumerate(
-        ("zero oh o nought naught", "one", "two", "three", "four")
-        + ("five fife", "six", "seven", "eight", "nine niner")
-    )
-    for word in words.split()
-}
-TEENS = {
-    word: str(value)
-    for value, word in enumerate(
-        "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split(), 10
-    )
-}
-TENS = {
-    word: str(value)
-    for value, word in enumerate("twenty thirty forty fifty sixty seventy eighty ninety".split(), 2)
-}
+ONES = {"zero": "0", "oh": "0", "o": "0", "nought": "0", "naught": "0", "fife": "5", "niner": "9"}
+ONES |= {w: str(n) for n, w in enumerate(("one", "two", "three", "four", "five"), 1)}
+ONES |= {w: str(n) for n, w in enumerate(("six", "seven", "eight", "nine"), 6)}
+TEENS = {w: str(n) for n, w in enumerate(("ten", "eleven", "twelve", "thirteen", "fourteen"), 10)}
+TEENS |= {w: str(n) for n, w in enumerate(("fifteen", "sixteen", "seventeen", "eighteen", "nineteen"), 15)}
+TENS = {w: str(n) for n, w in enumerate(("twenty", "thirty", "forty", "fifty"), 2)}
+TENS |= {w: str(n) for n, w in enumerate(("sixty", "seventy", "eighty", "ninety"), 6)}
 TENS["fourty"] = "4"
 TIMES = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 SCALES = {"hundred": "00", "thousand": "000"}
-HOMOPHONES = frozenset("to too for fore won ate tree sex niner".split())
-FILLERS = frozenset(
-    """and then uh um er erm ah hmm mm dash hyphen space dot comma slash stroke point okay ok yeah
-    yes so next again sorry like that's it's is a the""".split()
-) | HOMOPHONES
-CARRIERS = FILLERS | frozenset(
-    """my number numbers digits digit are ending ends in starts with first last four sure yep right
-    alright well let me see here we go you ready i got it was hold on one sec second please of
-    thank thanks and go ahead i'll read""".split()
+HOMOPHONES = _set("to too for fore won ate tree sex niner")
+FILLERS = (
+    _set(
+        """and then uh um er erm ah hmm mm dash hyphen space dot comma slash stroke point okay ok yeah yes so
+    next again sorry like that's it's is a the"""
+    )
+    | HOMOPHONES
 )
-YEAR_WORDS = frozenset("in since until till from year of by".split())
-UNITS = frozenset(
-    """dollar dollars buck bucks pound pounds quid euro euros cent cents pence percent usd gbp eur
-    minute minutes hour hours day days week weeks month months year years time times mile miles km
-    kilometers kilometres meters metres feet inches kilos kg lbs grand k am pm a.m p.m o'clock degrees
-    people items pieces megs mb gb tb megabytes gigabytes megabits mbps gigs watts volts stars million
-    billion st nd rd th""".split()
+CARRIERS = FILLERS | _set(
+    """my number numbers digits digit are ending ends in starts with first last four sure yep right alright
+    well let me see here we go you ready i got it was hold on one sec second please of thank thanks and
+    go ahead i'll read"""
+)
+YEAR_WORDS = _set("in since until till from year of by")
+UNITS = _set(
+    """dollar dollars buck bucks pound pounds quid euro euros cent cents pence percent usd gbp eur minute
+    minutes hour hours day days week weeks month months year years time times mile miles km kilometers
+    kilometres meters metres feet inches kilos kg lbs grand k am pm a.m p.m o'clock degrees people items
+    pieces megs mb gb tb megabytes gigabytes megabits mbps gigs watts volts stars million billion st nd
+    rd th"""
 )
 KIND_WORDS: tuple[tuple[Kind, re.Pattern[str]], ...] = (
     (
@@ -114,7 +111,7 @@ LOCAL = rf"(?:\b[a-z0-9]\s+){{0,30}}[\w'+-]+(?:{JOIN}[\w'+-]+){{0,6}}(?:\s+(?:\d
 EMAIL = re.compile(
     rf"[\w.+-]+\s?@\s?[\w-]+(?:\s?\.\s?[\w-]+)*|{LOCAL}(?:\s+at\s+|\s+at\s*sign\s+){DOMAIN}", re.I
 )
-NOT_A_NAME = frozenset("us me it look looking online site website or store here available is".split())
+NOT_A_NAME = _set("us me it look looking online site website or store here available is")
 IBAN = re.compile(r"\b[A-Z]{2}[ -]?\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b")
 CURRENCY = "$£€¥"
 TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[^\w\s]|_")
@@ -243,24 +240,31 @@ def _tokens(text: str, masks: Sequence[Mask]) -> list[Token]:
         for m in TOKEN.finditer(text)
         if not any(mask.start <= m.start() < mask.end for mask in masks)
     ]
-    bars = [m.span() for m in QUANTITY.finditer(text) if not _in_long_figures(text, m)]
     tokens: list[Token] = []
     for place, token in enumerate(found):
         before = found[place - 1] if place else None
         after = found[place + 1] if place + 1 < len(found) else None
         digits = _digits(token, before, after, tokens[-1] if tokens else None)
-        barred = any(a <= token.start < b for a, b in bars) or bool(digits and _unit(after))
-        tokens.append(Token(token.text, token.start, token.end, digits, barred))
+        if token.text in ("o", "oh") and not _beside_a_number(found, place):
+            digits = ""
+        tokens.append(Token(token.text, token.start, token.end, digits, bool(digits and _unit(after))))
+    for quantity in QUANTITY.finditer(text):
+        inside = [i for i, token in enumerate(tokens) if quantity.start() <= token.start < quantity.end()]
+        if inside and (quantity.group()[0] in CURRENCY or not _in_long_number(tokens, inside)):
+            tokens[inside[0] : inside[-1] + 1] = [replace(tokens[i], bar=True) for i in inside]
     return tokens
 
 
-def _in_long_figures(text: str, found: re.Match[str]) -> bool:
-    """A "date" or "decimal" that is really a slice of a long written number."""
-    around = re.compile(r"[\d][\d .,/-]*")
-    for stretch in around.finditer(text):
-        if stretch.start() <= found.start() < stretch.end():
-            return sum(c.isdigit() for c in stretch.group()) >= CARD_DIGITS.start
-    return False
+def _in_long_number(tokens: Sequence[Token], inside: Sequence[int]) -> bool:
+    """A "date" or "decimal" that is really a slice of a number as long as a card's."""
+    first, last = inside[0], inside[-1]
+    while first and not tokens[first - 1].bar and (tokens[first - 1].digits or _bridges(tokens[first - 1])):
+        first -= 1
+    while last + 1 < len(tokens) and not tokens[last].bar:
+        if not (tokens[last + 1].digits or _bridges(tokens[last + 1])):
+            break
+        last += 1
+    return sum(len(token.digits) for token in tokens[first : last + 1]) >= CARD_DIGITS.start
 
 
 def _unit(after: Token | None) -> bool:
@@ -274,8 +278,6 @@ def _digits(token: Token, before: Token | None, after: Token | None, said: Token
     if before is not None and before.text in TIMES and (digit := ONES.get(word)):
         return digit * TIMES[before.text]
     if word in ONES:
-        if word in ("o", "oh") and not (_numeric(before) or _numeric(after)):
-            return ""
         return ONES[word]
     if word in TEENS:
         return TEENS[word]
@@ -286,6 +288,17 @@ def _digits(token: Token, before: Token | None, after: Token | None, said: Token
     if word in SCALES and said is not None and said.digits and not _numeric(after):
         return SCALES[word]
     return ""
+
+
+def _beside_a_number(tokens: Sequence[Token], place: int) -> bool:
+    """Whether "oh" is a zero: the next word on one of its sides is a number, marks and "uh" apart."""
+    for side in (tokens[place + 1 : place + 5], tokens[max(0, place - 4) : place][::-1]):
+        word = next((t for t in side if t.text in ONES or not _bridges(t)), None)
+        if word is not None and word.text not in ("o", "oh") and _numeric(word):
+            return True
+        if word is not None and word.text in ("o", "oh") and side[0] is word:
+            return True
+    return False
 
 
 def _numeric(token: Token | None) -> bool:
@@ -378,9 +391,7 @@ def _kind(run: Run, text: str, carry: Carry) -> Kind | None:
     for rank, (kind, pattern) in enumerate(KIND_WORDS):
         for found in pattern.finditer(text):
             between = (
-                text[found.end() : run.start]
-                if found.end() <= run.start
-                else text[run.end : found.start()]
+                text[found.end() : run.start] if found.end() <= run.start else text[run.end : found.start()]
             )
             distance = len(between.split())
             if distance <= NEAR_WORDS:
@@ -403,9 +414,7 @@ def _expiry_months(text: str, masks: Sequence[Mask]) -> Iterable[Mask]:
             tail = re.match(r"[\s,of]*(?:[\w-]+\s*){0,3}", rest[month.end() :])
             words = TOKEN.finditer(rest[month.end() : month.end() + (tail.end() if tail else 0)])
             ends = [m.end() for m in words if _numeric(Token(m.group().lower(), 0, 0))]
-            yield Mask(
-                word.end() + month.start(), word.end() + month.end() + max(ends, default=0), "code"
-            )
+            yield Mask(word.end() + month.start(), word.end() + month.end() + max(ends, default=0), "code")
 
 
 def _spoken_date(rest: str) -> tuple[int, int] | None:
@@ -430,9 +439,7 @@ def _carried(text: str, runs: Sequence[Run], masks: Sequence[Mask], carry: Carry
     reading = any((run.start, run.end) in masked or len(run.digits) >= 4 for run in runs)
     pending = PENDING_TURNS if reading or masked else max(0, carry.pending - 1)
     latest = [
-        (found[-1].start(), kind)
-        for kind, pattern in KIND_WORDS
-        if (found := list(pattern.finditer(text)))
+        (found[-1].start(), kind) for kind, pattern in KIND_WORDS if (found := list(pattern.finditer(text)))
     ]
     fresh = [(kind, CARRY_TURNS) for _, kind in sorted(latest, reverse=True)]
     kept = [

@@ -58,8 +58,10 @@ class Phrase:
     id: str
     who: str = field(metadata={"allowed": tuple(str(c) for c in Channel)})
     says: str
-    strength: float = share()
     any: tuple[str, ...]
+    strength: float = share()
+    unless: tuple[str, ...] = ()
+    """Words that take the meaning away where they overlap: "sorry" unless "sorry to hear"."""
     negatable: bool = True
     """"not worried" says nothing of worry; false where the phrase carries its own "not"."""
 
@@ -125,13 +127,13 @@ class TimingRules:
 class FusionRules:
     """Log-odds pooling: evidence counts as far as its channel is reliable for that state."""
 
+    voice_map: Mapping[str, Mapping[str, float]] = field(
+        metadata={"range": (0.0, 1.0), "outer": STATE_NAMES, "keys": VOICE_CLASSES}
+    )
     prior: float = share()
     voice_prior: float = share()
     words: Mapping[str, float] = shares(STATE_NAMES)
     voice: Mapping[str, float] = shares(STATE_NAMES)
-    voice_map: Mapping[str, Mapping[str, float]] = field(
-        metadata={"range": (0.0, 1.0), "outer": STATE_NAMES, "keys": VOICE_CLASSES}
-    )
     voice_alone_cap: float = share()
     voice_tau_ms: int = number(500, 120_000)
     full_words: int = number(1, 50)
@@ -176,11 +178,11 @@ class NudgeRule:
 
 @dataclass(frozen=True)
 class Nudging:
+    rules: tuple[NudgeRule, ...]
     every_ms: int = number(0, 600_000)
     per_call: int = number(0, 50)
     strong: float = share()
     """Mean R of the agent's last two opportunities from which cues fade out."""
-    rules: tuple[NudgeRule, ...]
 
 
 @dataclass(frozen=True)
@@ -311,13 +313,15 @@ def _row(data: object, rules: Mapping[str, Any], where: str, problems: list[str]
         return {}
     problems += [
         f"{where}.{key}: unknown; one of {', '.join(rules['keys'])}"
-        for key in data if key not in rules["keys"]
+        for key in data
+        if key not in rules["keys"]
     ]
     return {str(k): _number(float, v, rules, f"{where}.{k}", problems) for k, v in data.items()}
 
 
-def _table(data: object, outer: tuple[str, ...], rules: Mapping[str, Any], where: str,
-           problems: list[str]) -> dict[str, dict[str, float]]:
+def _table(
+    data: object, outer: tuple[str, ...], rules: Mapping[str, Any], where: str, problems: list[str]
+) -> dict[str, dict[str, float]]:
     if not isinstance(data, Mapping):
         problems.append(f"{where}: must map {', '.join(outer)} to rows")
         return {}
@@ -337,23 +341,27 @@ def _check_whole(spec: RubricSpec) -> list[str]:
     positive = spec.score.fit + spec.score.courtesy + spec.score.listening + spec.score.recovery
     if abs(positive - 1.0) > 0.01:
         problems.append(f"score: fit, courtesy, listening and recovery must add up to 1, not {positive:.2f}")
-    pairs = (("fusion.leave", spec.fusion.leave, "fusion.enter", spec.fusion.enter),
-             ("risk.watch_leave", spec.risk.watch_leave, "risk.watch", spec.risk.watch),
-             ("risk.help_leave", spec.risk.help_leave, "risk.help", spec.risk.help),
-             ("risk.watch", spec.risk.watch, "risk.help", spec.risk.help))
+    pairs = (
+        ("fusion.leave", spec.fusion.leave, "fusion.enter", spec.fusion.enter),
+        ("risk.watch_leave", spec.risk.watch_leave, "risk.watch", spec.risk.watch),
+        ("risk.help_leave", spec.risk.help_leave, "risk.help", spec.risk.help),
+        ("risk.watch", spec.risk.watch, "risk.help", spec.risk.help),
+    )
     problems += [f"{a}: must be at most {b} ({y:g})" for a, x, b, y in pairs if x > y]
     problems += _repeated("phrases", [p.id for p in spec.phrases])
     problems += _repeated("nudging.rules", [r.id for r in spec.nudging.rules])
     for phrase in spec.phrases:
         labels = CUSTOMER_LABELS if phrase.who == Channel.CUSTOMER else AGENT_LABELS
         if phrase.says not in labels:
-            problems.append(f"phrases.{phrase.id}.says: {phrase.says!r} is not allowed for the "
-                            f"{phrase.who}; one of {', '.join(labels)}")
-        for pattern in phrase.any:
+            problems.append(
+                f"phrases.{phrase.id}.says: {phrase.says!r} is not allowed for the "
+                f"{phrase.who}; one of {', '.join(labels)}"
+            )
+        for pattern in (*phrase.any, *phrase.unless):
             try:
                 compile_pattern(pattern)
             except PatternError as error:
-                problems.append(f"phrases.{phrase.id}.any: {error}")
+                problems.append(f"phrases.{phrase.id}: {error}")
     return problems
 
 

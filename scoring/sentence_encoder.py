@@ -37,8 +37,12 @@ def read_safetensors(file: Path) -> dict[str, npt.NDArray[Any]]:
         if name == "__metadata__":
             continue
         begin, end = entry["data_offsets"]
-        flat = np.frombuffer(raw, DTYPES[entry["dtype"]], offset=8 + size + begin,
-                             count=(end - begin) // np.dtype(DTYPES[entry["dtype"]]).itemsize)
+        flat = np.frombuffer(
+            raw,
+            DTYPES[entry["dtype"]],
+            offset=8 + size + begin,
+            count=(end - begin) // np.dtype(DTYPES[entry["dtype"]]).itemsize,
+        )
         tensors[name] = flat.reshape(entry["shape"])
     return tensors
 
@@ -106,8 +110,9 @@ class SentenceEncoder:
         q, k, v = (t.view(batch, length, HEADS, -1).transpose(1, 2) for t in (q, k, v))
         seen = F.scaled_dot_product_attention(q, k, v, attn_mask=blocked)
         seen = seen.transpose(1, 2).reshape(batch, length, DIM)
-        x = self._norm(x + self._linear(seen, f"{prefix}attention.output.dense"),
-                       f"{prefix}attention.output.LayerNorm")
+        x = self._norm(
+            x + self._linear(seen, f"{prefix}attention.output.dense"), f"{prefix}attention.output.LayerNorm"
+        )
         inner = F.gelu(self._linear(x, f"{prefix}intermediate.dense"))
         return self._norm(x + self._linear(inner, f"{prefix}output.dense"), f"{prefix}output.LayerNorm")
 

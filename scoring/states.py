@@ -219,23 +219,40 @@ class _Walk:
             StatePoint(t_ms, state, round(intensity, 3), round(min(1.0, sure), 3), round(distress, 4))
         )
 
-    def _explain(self, turn: Turn, voice: Evidence | None, fused: Mapping[State, float],
-                 confidence: float) -> None:
+    def _explain(
+        self, turn: Turn, voice: Evidence | None, fused: Mapping[State, float], confidence: float
+    ) -> None:
         told = set()
         for cue in turn.cues:
             if cue.label in FELT and cue.label not in told and cue.strength >= 0.4:
                 told.add(cue.label)
-                self.why.append(Contribution(turn.end_ms, cue.label, round(fused[State(cue.label)], 3),
-                                             cue.confidence, "words", f"said “{cue.quote}”", turn.start_ms))
+                self.why.append(
+                    Contribution(
+                        turn.end_ms,
+                        cue.label,
+                        round(fused[State(cue.label)], 3),
+                        cue.confidence,
+                        "words",
+                        f"said “{cue.quote}”",
+                        turn.start_ms,
+                    )
+                )
         if voice is None:
             return
         state = max(voice[0], key=lambda s: voice[0][s] - self.priors[s])
         over = (voice[0][state] - self.priors[state]) * self.rules.voice.get(state, 0.0) * voice[1]
         if over >= WORTH_TELLING:
             text = f"voice sounds {VOICE_WORDS[state]} ({voice[0][state]:.0%})"
-            self.why.append(Contribution(turn.end_ms, str(state), round(over, 3), round(voice[1], 3),
-                                         "voice", text, turn.start_ms))
+            self.why.append(
+                Contribution(
+                    turn.end_ms, str(state), round(over, 3), round(voice[1], 3), "voice", text, turn.start_ms
+                )
+            )
 
 
-VOICE_WORDS = {State.FRUSTRATION: "angry", State.ANXIETY: "afraid", State.SADNESS: "sad",
-               State.SATISFACTION: "happy"}
+VOICE_WORDS = {
+    State.FRUSTRATION: "angry",
+    State.ANXIETY: "afraid",
+    State.SADNESS: "sad",
+    State.SATISFACTION: "happy",
+}

@@ -99,8 +99,10 @@ class VoiceHead(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """[batch, states, time, width] -> logits [batch, classes]."""
-        mixed = torch.einsum("s,bstw->bwt", self.layer_logits.softmax(0), features)
-        logits: Tensor = self.classifier(self.pooling(mixed).squeeze(2))
+        batch, states, time, width = features.shape
+        by_state = features.transpose(0, 1).reshape(states, -1)
+        mixed = (self.layer_logits.softmax(0) @ by_state).view(batch, time, width)
+        logits: Tensor = self.classifier(self.pooling(mixed.transpose(1, 2)).squeeze(2))
         return logits
 
 

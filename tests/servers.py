@@ -40,7 +40,9 @@ def test_database_url() -> str:
     query = {"host": host} if host.startswith("/") else {}
     if host.startswith("/") and found["PORT"]:
         query["port"] = str(found["PORT"])
-    login = quote(found["USER"], safe="") + (f":{quote(found['PASSWORD'], safe='')}" if found["PASSWORD"] else "")
+    login = quote(found["USER"], safe="") + (
+        f":{quote(found['PASSWORD'], safe='')}" if found["PASSWORD"] else ""
+    )
     return f"postgresql://{login}@{inline}/{found['NAME']}?{urlencode(query)}"
 
 

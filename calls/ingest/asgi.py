@@ -80,7 +80,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             with suppress(Exception):
-                await hub().flush()
+                await hub().close()
             await send({"type": "lifespan.shutdown.complete"})
             return
 

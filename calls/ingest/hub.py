@@ -13,12 +13,12 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import structlog
 from celery import current_app
 from django.conf import settings
-from django.db import connection
+from django.db import connection, connections
 
 from calls import metrics
 from calls.buffer import CLAIM_HOPS, RedisError, StoredPiece, Writer
@@ -136,6 +136,14 @@ class Hub:
         finally:
             self._waking = False
 
+    async def close(self) -> None:
+        """The server is stopping: its streams have flushed as they were disconnected."""
+        await self.flush()
+        await self.database(_close_pool)
+        await self.writer.close()
+        for pool in (self._database, self._waker):
+            pool.shutdown(wait=False, cancel_futures=True)
+
     # -- flushing
 
     async def _run(self) -> None:
@@ -195,6 +203,12 @@ class Hub:
             metrics.BUFFER_DOWN.labels("full").inc()
             log.error("the buffer is full; workers do not keep up", refused=len(pieces) - taken)
         return taken
+
+
+def _close_pool() -> None:
+    """Its threads would hold the process up for seconds."""
+    connection.close()
+    cast(Any, connections["default"]).close_pool()
 
 
 _hubs: dict[int, tuple[asyncio.AbstractEventLoop, Hub]] = {}

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from scoring.types import HOP_MS, HOP_SAMPLES, RATE_HZ, Channel
 
@@ -32,7 +32,8 @@ class Limits:
     max_call_ms: int = 4 * 3600 * 1000
 
 
-class Hop(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Hop:
     channel: Channel
     index: int
     payload: bytes

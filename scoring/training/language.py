@@ -24,7 +24,6 @@ from scoring.language_heads import (
     Heads,
     counts,
     group_logits,
-    sigmoid,
 )
 
 SEED = 7
@@ -98,8 +97,11 @@ def train_tfidf(texts: list[str], y: Table) -> dict[str, Any]:
     weights, bias = fit_linear(matrix(bags, {g: n for n, g in enumerate(kept)}, idf), y)
     scale = np.abs(weights).max(0) / 127
     return {
-        "hashes": np.asarray(kept, np.uint32), "idf": idf.astype(np.float16),
-        "weights": np.round(weights / scale).astype(np.int8), "scale": scale, "bias": bias,
+        "hashes": np.asarray(kept, np.uint32),
+        "idf": idf.astype(np.float16),
+        "weights": np.round(weights / scale).astype(np.int8),
+        "scale": scale,
+        "bias": bias,
     }
 
 
@@ -108,8 +110,9 @@ def train_network(vectors: Floats, y: Table) -> dict[str, Any]:
     from torch import nn
 
     torch.manual_seed(SEED)
-    net = nn.Sequential(nn.Linear(vectors.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(0.4),
-                        nn.Linear(HIDDEN, y.shape[1]))
+    net = nn.Sequential(
+        nn.Linear(vectors.shape[1], HIDDEN), nn.ReLU(), nn.Dropout(0.4), nn.Linear(HIDDEN, y.shape[1])
+    )
     optimiser = torch.optim.AdamW(net.parameters(), lr=1e-3, weight_decay=1e-2)
     x, target = torch.from_numpy(vectors), torch.from_numpy(y)
     for _ in range(EPOCHS):
@@ -118,8 +121,12 @@ def train_network(vectors: Floats, y: Table) -> dict[str, Any]:
             nn.functional.binary_cross_entropy_with_logits(net(x[rows]), target[rows]).backward()
             optimiser.step()
     half = {name: t.detach().numpy().astype(np.float16) for name, t in net.state_dict().items()}
-    return {"hidden_w": half["0.weight"].T, "hidden_b": half["0.bias"],
-            "out_w": half["3.weight"].T, "out_b": half["3.bias"]}
+    return {
+        "hidden_w": half["0.weight"].T,
+        "hidden_b": half["0.bias"],
+        "out_w": half["3.weight"].T,
+        "out_b": half["3.bias"],
+    }
 
 
 def best_thresholds(p: Floats, y: Table) -> Floats:
@@ -166,8 +173,11 @@ def train(data: Path, cache: Path | None, out: Path) -> None:
     held = np.random.default_rng(SEED).permutation(len(texts)) % HELD_BACK == 0
     fit, kept_back = np.flatnonzero(~held), np.flatnonzero(held)
     arrays = train_tfidf([texts[n] for n in fit], y[fit]) | train_network(vectors[fit], y[fit])
-    blank = {f"{name}_{way}": np.tile(np.float32([1, 0]), (len(STATES), 1))
-             for name in ("platt", "thresholds") for way in ("tfidf", "both")}
+    blank = {
+        f"{name}_{way}": np.tile(np.float32([1, 0]), (len(STATES), 1))
+        for name in ("platt", "thresholds")
+        for way in ("tfidf", "both")
+    }
     heads = Heads.from_arrays(arrays | blank | {"version": VERSION})
     held_texts = [texts[n] for n in kept_back]
     for way, seen in (("tfidf", None), ("both", vectors[kept_back])):

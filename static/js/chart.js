@@ -5,7 +5,12 @@ import { LOOK, clock, isLow, percent, stateLook } from "./words.js";
 const MAX_POINTS = 600;
 const WIDE = 30; // An interval wider than this many points is drawn dashed.
 const RIBBON_STEP_MS = 3000;
-const [BAND_LOW, BAND_HIGH, SURE, UNSURE, RIBBON, CHANCES, NUDGES, ALERTS] = Array.from({ length: 8 }, (_, i) => i);
+const GLYPHS_AT_MOST = 60;
+const [BAND_LOW, BAND_HIGH, SURE, UNSURE, RIBBON, GLYPHS] = [0, 1, 2, 3, 4, 5]; // then the markers
+// The x axis is a date axis that begins at a midnight, so that its ticks read as media time. (Plotly
+// takes small numbers on a date axis for years, hence a midnight well after 1970.)
+const MIDNIGHT = Date.UTC(2000, 0, 1);
+const when = (ms) => MIDNIGHT + ms;
 const CONFIG = {
   displayModeBar: false,
   displaylogo: false,
@@ -23,22 +28,17 @@ export function callChart(node) {
   // `doc` moments are in order; only what was added since the last draw is sent to Plotly.
   function draw(doc) {
     const moments = doc.moments.slice(-MAX_POINTS);
-    const newMarks = JSON.stringify([doc.opportunities, doc.nudges, doc.alerts]);
-    if (!drawn) {
-      Plotly.newPlot(node, traces(doc, moments, colours(node)), layout(colours(node)), CONFIG);
-    } else if (newMarks === marks && moments === drawn) {
-      return;
-    } else {
-      const added = newMarks === marks ? addedSince(drawn, moments) : null;
-      if (added === null) redraw(doc, moments);
-      else if (added.length) extend(added, drawn[drawn.length - 1]);
-    }
+    const newMarks = JSON.stringify([doc.opportunities, doc.nudges, doc.alerts, pastAnHour(moments)]);
+    const added = drawn && newMarks === marks ? addedSince(drawn, moments) : null;
+    if (added === null) redraw(doc, moments);
+    else if (added.length) extend(added, drawn[drawn.length - 1]);
     [drawn, marks] = [moments, newMarks];
   }
 
   function redraw(doc, moments) {
     const hues = colours(node);
-    Plotly.react(node, traces(doc, moments, hues), layout(hues), CONFIG);
+    const plot = drawn ? Plotly.react : Plotly.newPlot;
+    plot(node, traces(doc, moments, hues), layout(hues, pastAnHour(moments)), CONFIG);
   }
 
   function extend(added, before) {
@@ -47,12 +47,10 @@ export function callChart(node) {
     const bars = ribbonData(added, before, hues);
     const values = [lines.low, lines.high, lines.sure, lines.unsure];
     Plotly.extendTraces(node, { x: values.map(() => lines.x), y: values, text: values.map(() => lines.text) }, [BAND_LOW, BAND_HIGH, SURE, UNSURE], MAX_POINTS);
-    Plotly.extendTraces(
-      node,
-      { x: [bars.x], y: [bars.y], width: [bars.width], text: [bars.text], hovertext: [bars.hover], "marker.color": [bars.fill], "marker.line.color": [bars.line] },
-      [RIBBON],
-      MAX_POINTS,
-    );
+    const ribbon = { x: [bars.x], y: [bars.y], width: [bars.width], hovertext: [bars.hover], "marker.color": [bars.fill], "marker.line.color": [bars.line] };
+    Plotly.extendTraces(node, ribbon, [RIBBON], MAX_POINTS);
+    const signs = glyphData(added, before, hues);
+    if (signs.x.length) Plotly.extendTraces(node, { x: [signs.x], y: [signs.y], text: [signs.text], "textfont.color": [signs.colour] }, [GLYPHS], MAX_POINTS);
   }
 
   return {
@@ -80,11 +78,12 @@ function addedSince(before, now) {
 function traces(doc, moments, hues) {
   const lines = lineData(moments, null);
   const bars = ribbonData(moments, null, hues);
+  const signs = glyphData(moments, null, hues);
   const line = (y, extra) => ({ type: "scatter", mode: "lines", x: lines.x, y, text: lines.text, connectgaps: false, hoverinfo: "skip", ...extra });
   const at = empathyAt(moments);
   return [
-    line(lines.low, { line: { width: 0 } }),
-    line(lines.high, { line: { width: 0 }, fill: "tonexty", fillcolor: hues.band }),
+    line(lines.low, { line: { width: 0 }, connectgaps: true }),
+    line(lines.high, { line: { width: 0 }, connectgaps: true, fill: "tonexty", fillcolor: hues.band }),
     line(lines.sure, { line: { color: hues.accent, width: 2.5 }, hoverinfo: "text" }),
     line(lines.unsure, { line: { color: hues.accent, width: 1.5, dash: "dot" }, hoverinfo: "text" }),
     {
@@ -92,30 +91,24 @@ function traces(doc, moments, hues) {
       x: bars.x,
       y: bars.y,
       width: bars.width,
-      text: bars.text,
       hovertext: bars.hover,
       hoverinfo: "text",
-      textposition: "inside",
-      insidetextanchor: "middle",
-      textangle: 0,
-      constraintext: "none",
-      textfont: { size: 12, color: hues.card },
       yaxis: "y2",
       marker: { color: bars.fill, line: { color: bars.line, width: 1 } },
     },
+    { type: "scatter", mode: "text", x: signs.x, y: signs.y, text: signs.text, textfont: { size: 13, color: signs.colour }, textposition: "middle right", hoverinfo: "skip", yaxis: "y2" },
     markers(doc.opportunities, at, "triangle-up-open", hues.ink, (o) => `${clock(o.t_ms)} opportunity: ${stateLook(o.state)[1].toLowerCase()}${o.response === null ? ", waiting for the answer" : `, answered ${percent(o.response)}`}`),
     markers(doc.nudges, at, "square-open", hues.ink, (n) => `${clock(n.t_ms)} cue: ${n.cue}`),
     markers(doc.alerts, at, "hexagon", hues.help, (a) => `${clock(a.t_ms)} alert: ${a.title}`, (a) => (a.severity === "help" ? hues.help : hues.watch)),
   ];
 }
 
-const when = (ms) => ms; // A date axis reads numbers as milliseconds since 1970 UTC: media time fits.
-
-// Lines break (null) wherever empathy is unknown or nothing happened for a while.
+// Lines break (null) wherever empathy is unknown or nothing happened for a while. The band cannot
+// break and still be extended, so there it narrows to nothing instead.
 function lineData(moments, before) {
   const data = { x: [], low: [], high: [], sure: [], unsure: [], text: [] };
-  const put = (x, low, high, sure, unsure, text) => {
-    data.x.push(x);
+  const put = (t, low, high, sure = null, unsure = null, text = "") => {
+    data.x.push(when(t));
     data.low.push(low);
     data.high.push(high);
     data.sure.push(sure);
@@ -123,14 +116,23 @@ function lineData(moments, before) {
     data.text.push(text);
   };
   let last = before;
+  let level = before?.empathy ?? null;
   for (const m of moments) {
-    if (last && m.t_ms - last.t_ms > LOOK.gap_ms) put(when(last.t_ms + 1), null, null, null, null, "");
+    const gap = last && m.t_ms - last.t_ms > LOOK.gap_ms;
     const known = m.empathy !== null;
-    const wide = isWide(m);
-    const joins = last && known && last.empathy !== null && isWide(last) !== wide && m.t_ms - last.t_ms <= LOOK.gap_ms;
-    const text = known ? `${clock(m.t_ms)} empathy ${Math.round(m.empathy)} (${Math.round(m.empathy_low)}–${Math.round(m.empathy_high)})` : "";
-    // Where dashed meets solid, both hold the point, so that the line stays whole.
-    put(when(m.t_ms), m.empathy_low, m.empathy_high, known && (!wide || joins) ? m.empathy : null, known && (wide || joins) ? m.empathy : null, text);
+    if (gap) put(last.t_ms + 1, level, level);
+    if (!known) {
+      put(m.t_ms, level, level);
+    } else {
+      const fresh = !last || gap || last.empathy === null;
+      if (fresh) put(m.t_ms - 1, m.empathy, m.empathy);
+      const wide = isWide(m);
+      const joins = !fresh && isWide(last) !== wide;
+      const text = `${clock(m.t_ms)} empathy ${Math.round(m.empathy)} (${Math.round(m.empathy_low)}–${Math.round(m.empathy_high)})`;
+      // Where dashed meets solid, both hold the point, so that the line stays whole.
+      put(m.t_ms, m.empathy_low, m.empathy_high, !wide || joins ? m.empathy : null, wide || joins ? m.empathy : null, text);
+      level = m.empathy;
+    }
     last = m;
   }
   return data;
@@ -138,22 +140,39 @@ function lineData(moments, before) {
 
 const isWide = (m) => m.empathy !== null && m.empathy_high - m.empathy_low > WIDE;
 
-// One bar per moment up to the next; hollow when the state is uncertain; a glyph where it changes.
+// One bar per moment back to the one before; hollow when the state is uncertain.
 function ribbonData(moments, before, hues) {
-  const data = { x: [], y: [], width: [], text: [], hover: [], fill: [], line: [] };
+  const data = { x: [], y: [], width: [], hover: [], fill: [], line: [] };
   let last = before;
   for (const m of moments) {
     const span = last ? Math.min(m.t_ms - last.t_ms, RIBBON_STEP_MS) : RIBBON_STEP_MS;
-    const [sign, word] = stateLook(m.state);
-    const low = isLow(m.confidence) || m.state === "unsure";
     const hue = hues.state[m.state] ?? hues.ink;
     data.x.push(when(m.t_ms - span / 2));
     data.y.push(1);
     data.width.push(span);
-    data.text.push(last?.state === m.state || low ? "" : sign);
-    data.hover.push(`${clock(m.t_ms)} ${word}, strength ${percent(m.intensity)}, confidence ${percent(m.confidence)}`);
-    data.fill.push(low ? "rgba(0,0,0,0)" : hue);
-    data.line.push(low ? hue : hues.card);
+    data.hover.push(`${clock(m.t_ms)} ${stateLook(m.state)[1]}, strength ${percent(m.intensity)}, confidence ${percent(m.confidence)}`);
+    data.fill.push(isHollow(m) ? "rgba(0,0,0,0)" : hue);
+    data.line.push(hue);
+    last = m;
+  }
+  return data;
+}
+
+const isHollow = (m) => isLow(m.confidence) || m.state === "unsure";
+
+// The state's glyph where it begins, unless one stands close by.
+function glyphData(moments, before, hues) {
+  const data = { x: [], y: [], text: [], colour: [] };
+  let last = before;
+  let at = -Infinity;
+  for (const m of moments) {
+    if (last?.state !== m.state && m.t_ms - at >= m.t_ms / GLYPHS_AT_MOST) {
+      at = m.t_ms;
+      data.x.push(when(m.t_ms));
+      data.y.push(0.5);
+      data.text.push(stateLook(m.state)[0]);
+      data.colour.push(isHollow(m) ? hues.ink : hues.card);
+    }
     last = m;
   }
   return data;
@@ -176,13 +195,15 @@ function markers(items, at, symbol, colour, text, each) {
   };
 }
 
-function layout(hues) {
+const pastAnHour = (moments) => moments.length > 0 && moments[moments.length - 1].t_ms >= 3_600_000;
+
+function layout(hues, long) {
   const axis = { color: hues.ink2, gridcolor: hues.line, zeroline: false, fixedrange: true, tickfont: { size: 12 } };
   return {
     uirevision: "call",
     showlegend: false,
     autosize: true,
-    margin: { l: 40, r: 10, t: 10, b: 28 },
+    margin: { l: 44, r: 10, t: 10, b: 28 },
     paper_bgcolor: "rgba(0,0,0,0)",
     plot_bgcolor: "rgba(0,0,0,0)",
     font: { family: hues.font, color: hues.ink2, size: 12 },
@@ -190,9 +211,9 @@ function layout(hues) {
     hoverlabel: { bgcolor: hues.card, bordercolor: hues.line, font: { color: hues.ink, size: 13 } },
     dragmode: false,
     bargap: 0,
-    xaxis: { ...axis, type: "date", tickformat: "%-H:%M:%S", tickformatstops: [{ dtickrange: [null, 3_600_000], value: "%-M:%S" }], nticks: 8, showgrid: false, autorangeoptions: { include: [0, 120_000] }, anchor: "y2" },
+    xaxis: { ...axis, type: "date", tickformat: long ? "%-H:%M:%S" : "%-M:%S", nticks: 8, showgrid: false, autorangeoptions: { include: ["2000-01-01 00:00", "2000-01-01 00:02"] }, anchor: "y2" },
     yaxis: { ...axis, domain: [0.2, 1], range: [0, 100], tickvals: [0, 25, 50, 75, 100] },
-    yaxis2: { ...axis, domain: [0, 0.14], range: [0, 1], showgrid: false, showticklabels: false },
+    yaxis2: { ...axis, domain: [0, 0.13], range: [0, 1], showgrid: false, tickvals: [0.5], ticktext: ["caller"] },
   };
 }
 

@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -56,16 +57,24 @@ def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
     return holds()
 
 
+PRODUCT = "import sys; from empathy_dash import demo; sys.exit(demo.main())"
+
+
 class Running:
     """A launcher in a process of its own."""
 
-    def __init__(self, state: Path) -> None:
+    def __init__(self, state: Path, code: str = TOY) -> None:
         self.state, self.port = state, free_port()
-        own = {"PORT": str(self.port), "DEMO_DIR": str(state), "PYTHONUNBUFFERED": "1"}
+        own = {
+            "PORT": str(self.port),
+            "DEMO_DIR": str(state),
+            "PYTHONUNBUFFERED": "1",
+            "STAND_IN_MODELS": "1",
+        }
         given = ("DATABASE_URL", "REDIS_URL")
         env = {name: value for name, value in os.environ.items() if name not in given} | own
         self.process = subprocess.Popen(
-            [sys.executable, "-c", TOY], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [sys.executable, "-c", code], env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
         self.said = ""
 
@@ -122,7 +131,11 @@ def test_asked_to_stop_it_stops_everything(running: Running, how: signal.Signals
 
 def test_killed_it_leaves_nothing(running: Running) -> None:
     running.hear("Ctrl-C")
-    family = [pid for pid in running.family() if psutil.Process(pid).name() != "sleep" or pid in running.pids().values()]
+    family = [
+        pid
+        for pid in running.family()
+        if psutil.Process(pid).name() != "sleep" or pid in running.pids().values()
+    ]
     running.process.kill()
     assert until(lambda: not alive(family)), "left behind"
 
@@ -179,3 +192,21 @@ def test_given_servers_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     launcher = demo.Demo(8000, tmp_path)
     launcher._start_servers()
     assert launcher.env["DATABASE_URL"] == "postgresql://you@db/yours"
+
+
+@pytest.mark.real
+def test_the_product_starts_twice(tmp_path: Path) -> None:
+    """The second start finds the database as the first left it."""
+    for prepares in (True, False):
+        launcher = Running(tmp_path, PRODUCT)
+        try:
+            said = launcher.hear("Ctrl-C")
+            assert ("migrate" in said) is prepares
+            assert "alice" in said
+            with urllib.request.urlopen(f"http://127.0.0.1:{launcher.port}/health/ready") as answer:
+                assert answer.status == 200
+            launcher.process.send_signal(signal.SIGTERM)
+            assert launcher.process.wait(10) == 0
+        finally:
+            launcher.process.kill()
+            launcher.process.communicate()

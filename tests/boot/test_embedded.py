@@ -143,3 +143,23 @@ def test_the_password_is_in_no_process_list(tmp_path: Path) -> None:
             redis.Redis.from_url(started.urls.redis.replace(password, "guess")).ping()
     finally:
         started.stop()
+
+
+def test_what_a_killed_test_run_left_is_swept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(embedded.tempfile, "gettempdir", lambda: str(tmp_path))
+    stale, young, busy = (tmp_path / f"{embedded.THROW_AWAY}{name}" for name in ("a", "b", "c"))
+    for folder in (stale, young, busy):
+        folder.mkdir()
+        (folder / "lock").touch()
+    for folder in (stale, busy):
+        os.utime(folder, (0, 0))
+    with (busy / "lock").open() as lock:
+        embedded.fcntl.flock(lock, embedded.fcntl.LOCK_EX)
+        embedded._sweep()
+    assert [folder.exists() for folder in (stale, young, busy)] == [False, True, True]
+
+
+def test_sockets_fit_whatever_the_folder(tmp_path: Path) -> None:
+    deep = tmp_path / ("x" * 120)
+    with embedded.servers(deep) as urls:
+        assert write(urls) == (1, 1)

@@ -51,7 +51,7 @@ def scored(
     states = tuple(StreamState(channel, next_index=hops.stop) for channel in Channel)
     heard = CallHeard(call_id, states, turns, voice, speech, {"vad": 1.0})
     outcomes = {(channel, n): Outcome.SCORED for channel in Channel for n in hops}
-    return Scored(call_id, heard, outcomes, {channel: hops.stop for channel in Channel}, close=close)
+    return Scored(call_id, heard, outcomes, dict.fromkeys(Channel, hops.stop), close=close)
 
 
 def media_ms(hops: int) -> int:

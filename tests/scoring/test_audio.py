@@ -39,7 +39,9 @@ def write_encoded(path: Path, codec: str, samples: Samples, rate_hz: int) -> Pat
         frame = av.AudioFrame.from_ndarray(both, format="s16", layout="stereo")
         frame.sample_rate = rate_hz
         for ready in av.AudioResampler(
-            format=track.codec_context.format, layout="stereo", rate=rate_hz,
+            format=track.codec_context.format,
+            layout="stereo",
+            rate=rate_hz,
             frame_size=track.codec_context.frame_size or None,
         ).resample(frame):
             out.mux(track.encode(ready))

@@ -52,7 +52,9 @@ def hear(
         parts.append(part)
         if end == total:
             break
-    merged = Heard(*(tuple(x for part in parts for x in getattr(part, name)) for name in ("turns", "speech", "windows")))
+    merged = Heard(
+        *(tuple(x for part in parts for x in getattr(part, name)) for name in ("turns", "speech", "windows"))
+    )
     return merged, segmenter
 
 

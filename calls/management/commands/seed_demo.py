@@ -28,7 +28,7 @@ def seed() -> list[dict[str, str]]:
         person(username, name, role, care if role == Role.AGENT else None)
     User.objects.get(username="alice").supervises.add(care)
     person("carol", "Carol Jensen", Role.SUPERVISOR, None).supervises.add(other)
-    for name in sorted({call.agent_name for call in demo.load_all()}):
+    for name in sorted({demo.load_script(path).agent_name for path in demo.script_paths()}):
         person(demo.agent_username(name), name, Role.AGENT, care)
     Source.objects.get_or_create(
         slug="demo", defaults={"name": "Simulated floor", "team": care, "synthetic": True}

@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--customer", help="what the customer says: any audio file")
         parser.add_argument("--agent", help="what the agent says: any audio file")
         parser.add_argument("--stereo", help="both in one file: left customer, right agent")
-        parser.add_argument("--source", default="demo", help="slug of the source to call through (demo)")
+        parser.add_argument("--source", default="phone", help="slug of the source to call through (phone)")
         parser.add_argument(
             "--url", default=settings.MEDIA_URL_BASE, help=f"media server ({settings.MEDIA_URL_BASE})"
         )

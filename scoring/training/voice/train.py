@@ -52,7 +52,7 @@ class VoiceBrain(sb.Brain):  # type: ignore[misc]  # SpeechBrain is untyped
     def compute_forward(self, batch: Any, stage: sb.Stage) -> Tensor:
         """Logits [batch, 6]."""
         logits: Tensor = self.modules.head(batch.features.data.float())
-        return logits
+        return logits.float()
 
     def compute_objectives(self, predictions: Tensor, batch: Any, stage: sb.Stage) -> Tensor:
         """Class-weighted cross-entropy against soft targets with label smoothing."""
@@ -100,9 +100,7 @@ def dataset(material: Material, targets: np.ndarray, copies: int) -> Any:
     return data
 
 
-def train(
-    hparams: dict[str, Any], run_opts: dict[str, Any], data: Material, val: Material
-) -> VoiceHead:
+def train(hparams: dict[str, Any], run_opts: dict[str, Any], data: Material, val: Material) -> VoiceHead:
     """The averaged head, in evaluation mode."""
     targets = soft_targets(data.clips, hparams["soft_label_weight"])
     val_targets = soft_targets(val.clips, hparams["soft_label_weight"])

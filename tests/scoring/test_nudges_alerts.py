@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import dataclasses
+
+from scoring.rubric import default_rubric
+from scoring.types import CallView, Channel, Risk, Speech
+from scoring.view import view
+from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CALL, turns_of
+
+RUBRIC = default_rubric()
+ANGRY = ("customer", "this is ridiculous I'm fed up with you people")
+
+
+def seen(lines: list[tuple[str, str]], speech: tuple[Speech, ...] = (), later_ms: int = 0) -> CallView:
+    turns = turns_of(lines)
+    return view(turns, [], speech, RUBRIC, now_ms=turns[-1].end_ms + later_ms, closed=False)
+
+
+def test_a_nudge_comes_when_the_upset_caller_stops() -> None:
+    turns = turns_of([ANGRY])
+    nudge = view(turns, [], [], RUBRIC, now_ms=turns[0].end_ms, closed=False).nudges[0]
+    assert (nudge.t_ms, nudge.rule, nudge.missing) == (
+        turns[0].end_ms,
+        "frustration-acknowledge",
+        "acknowledge",
+    )
+
+
+def test_nudges_keep_their_distance_and_their_limit() -> None:
+    nudges = seen([ANGRY, ("agent", "what is your zip code")] * 80).nudges
+    assert len(nudges) == RUBRIC.nudging.per_call
+    assert all(b.t_ms - a.t_ms >= RUBRIC.nudging.every_ms for a, b in zip(nudges, nudges[1:], strict=False))
+
+
+def test_what_was_said_is_not_asked_for_again() -> None:
+    rubric = dataclasses.replace(RUBRIC, nudging=dataclasses.replace(RUBRIC.nudging, every_ms=0))
+    turns = turns_of([ANGRY, ("agent", "I can hear how frustrating this is for you"), ANGRY])
+    rules = [n.rule for n in view(turns, [], [], rubric, now_ms=turns[-1].end_ms, closed=False).nudges]
+    assert rules == ["frustration-acknowledge", "frustration-own"]
+
+
+def test_never_while_the_agent_speaks() -> None:
+    turns = turns_of([ANGRY])
+    talking = (Speech(Channel.CUSTOMER, 0, turns[0].end_ms), Speech(Channel.AGENT, 1000, 60_000))
+    assert not view(turns, [], talking, RUBRIC, now_ms=60_000, closed=False).nudges
+
+
+def test_cues_fade_for_an_agent_who_answers_well() -> None:
+    good = (
+        "agent",
+        "I'm so sorry, I understand how frustrating this must be, so you were charged twice, "
+        "can you tell me what happened, I will refund it today and you will have it by friday",
+    )
+    other = (
+        "agent",
+        "we apologise, that must be awful for you, what you are saying is that it failed, "
+        "when did it start, I have sent an engineer and you are covered do not worry",
+    )
+    nudges = seen([ANGRY, good, ("customer", "okay then"), other] * 6).nudges
+    assert len(nudges) <= 2
+
+
+def test_a_calm_call_is_left_alone() -> None:
+    call = seen(CALM_CALL)
+    assert (call.nudges, call.alerts, call.risk, call.reason) == ((), (), Risk.CALM, "")
+
+
+def test_one_alert_per_cause() -> None:
+    call = seen(BAD_AGENT * 3)
+    causes = [a.cause for a in call.alerts]
+    assert len(causes) == len(set(causes))
+    assert {"blaming", "dismissive", "escalation-person", "escalation-complaint", "distress-high"} <= set(
+        causes
+    )
+    assert next(a for a in call.alerts if a.cause == "blaming").quote == "well you should have read the terms"
+
+
+def test_a_long_silence_after_distress_is_an_alert_unless_announced() -> None:
+    assert "silence" in [a.cause for a in seen([ANGRY, ("agent", "right so")], later_ms=31_000).alerts]
+    waiting = seen([ANGRY, ("agent", "let me check that for you please bear with me")], later_ms=31_000)
+    assert "silence" not in [a.cause for a in waiting.alerts]
+
+
+def test_a_recovered_call_has_no_alarm_left() -> None:
+    assert seen(ANGER_THAT_RECOVERS).risk is Risk.CALM

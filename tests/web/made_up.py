@@ -1,0 +1,231 @@
+"""Floors and calls made up by the contract (docs/contracts.md), for looking at pages and for tests.
+
+Deterministic for a seed. No Django, no database.
+"""
+
+from __future__ import annotations
+
+import random
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Doc = dict[str, Any]
+PEOPLE = [
+    "Bob Okafor", "Mina Sato", "Lucía Fernández", "Tom Brandt", "Aisha Rahman", "Piotr Nowak", "Grace Adeyemi",
+    "Jonas Lindqvist", "Priya Iyer", "Hannah O’Sullivan-Whitfield", "Kofi Mensah", "Elena Petrova",
+]  # fmt: skip
+QUEUES = ["Fees", "Cards", "Fraud", "Moving home", "General"]
+STATES = ["calm", "frustration", "anxiety", "confusion", "sadness", "satisfaction", "unsure"]
+REASONS = {
+    "frustration": "Caller frustrated for 40 s and no acknowledgement yet",
+    "anxiety": "Caller anxious; no next step offered",
+    "sadness": "Caller sounds sad; the last answer was dismissive",
+    "confusion": "Caller confused twice in a row",
+}
+QUOTES = {
+    "frustration": "This is the third time I call about the same fee and nobody does anything.",
+    "anxiety": "I really need to know today, the rent goes out tomorrow and I can't be late again.",
+    "sadness": "It was my mother's account. She passed away in March.",
+    "confusion": "I don't understand, what do you mean by pending reversal?",
+}
+
+
+def tile(index: int, now: datetime, dice: random.Random, risk: str = "calm", state: str = "calm", **changes: Any) -> Doc:
+    age_s = dice.uniform(40, 600)
+    media_ms = int(age_s * 1000)
+    distress = {"calm": 0.15, "watch": 0.55, "help": 0.82}[risk]
+    spark, level = [], dice.uniform(0.05, 0.3)
+    times = [t for t in range(max(0, media_ms - 64_000), media_ms, 1070) if not (index % 4 == 1 and 20_000 < media_ms - t < 33_000)]
+    for place, t in enumerate(times[-60:]):
+        level += (distress * min(1, place / 40) - level) * 0.15 + dice.uniform(-0.05, 0.05)
+        spark.append([t, round(min(1, max(0, level)), 3)])
+    empathy = round(dice.uniform(35, 88), 1)
+    return {
+        "id": str(uuid.UUID(int=index + 1)),
+        "agent": PEOPLE[index % len(PEOPLE)] + (f" {index // len(PEOPLE) + 1}" if index >= len(PEOPLE) else ""),
+        "initials": "".join(word[0] for word in PEOPLE[index % len(PEOPLE)].split()[:2]),
+        "queue": QUEUES[index % len(QUEUES)],
+        "source": "Billing line",
+        "team": 1 + index % 2,
+        "team_name": ("Billing", "Payments")[index % 2],
+        "synthetic": False,
+        "label": "",
+        "status": "live",
+        "started_at": (now - timedelta(seconds=age_s)).isoformat(),
+        "ended_at": None,
+        "media_ms": media_ms,
+        "scored_at": (now - timedelta(seconds=dice.uniform(0.2, 1.8))).isoformat(),
+        "not_scored": "",
+        "risk": risk,
+        "reason": REASONS.get(state, "") if risk != "calm" else "",
+        "state": state,
+        "intensity": round(max(distress, 0.4), 2) if state not in ("calm", "unsure") else 0.0,
+        "confidence": round(dice.uniform(0.6, 0.9), 2) if state != "unsure" else 0.3,
+        "distress": distress,
+        "spark": spark,
+        "threshold": 0.7,
+        "empathy": empathy,
+        "empathy_low": max(0, empathy - 9),
+        "empathy_high": min(100, empathy + 8),
+        "change_60s": round(dice.uniform(-9, 9), 1),
+        "opportunities": dice.randint(1, 4),
+        "courtesy": 0.7,
+        "quote": QUOTES.get(state, "") if risk != "calm" else "",
+    } | changes
+
+
+def floor(count: int = 12, seed: int = 7, now: datetime | None = None) -> Doc:
+    """The first twelve show every look a tile can have; more are calm ones."""
+    now = now or datetime.now(UTC)
+    dice = random.Random(seed)
+    looks: list[Doc] = [
+        {"risk": "help", "state": "frustration"},
+        {"state": "satisfaction"},
+        {"risk": "watch", "state": "anxiety"},
+        {"state": "calm"},
+        {"risk": "help", "state": "anxiety", "confidence": 0.44},
+        {"state": "calm", "empathy": None, "empathy_low": None, "empathy_high": None, "change_60s": None, "opportunities": 0},
+        {"risk": "watch", "state": "confusion", "synthetic": True},
+        {"state": "unsure", "not_scored": "Waiting for the first words", "spark": [], "empathy": None, "courtesy": None, "scored_at": None, "change_60s": None},
+        {"state": "calm", "scored_at": (now - timedelta(seconds=14)).isoformat()},
+        {"risk": "watch", "state": "sadness"},
+        {"state": "unsure", "empathy": None, "courtesy": None, "change_60s": None, "not_scored": "Mono audio: no voice emotion"},
+        {"state": "calm", "status": "ended", "ended_at": now.isoformat()},
+    ]  # fmt: skip
+    tiles = [tile(i, now, dice, **(looks[i] if i < len(looks) else {})) for i in range(count)]
+    return {"now": now.isoformat(), "lag_ms": 640, "calls": {t["id"]: t for t in tiles}}
+
+
+TALK: list[tuple[str, str, list[tuple[str, str]]]] = [
+    ("agent", "Thank you for calling, you are speaking with Bob. How can I help you today?", [("courtesy", "Thank you for calling")]),
+    ("customer", "Hi, yes. I was charged the same late fee again and this is the third time I call about it.", [("frustration", "third time I call")]),
+    ("agent", "Okay. Can I have the account number please?", []),
+    ("customer", "It's [account number]. I already gave it to the machine, honestly this is ridiculous.", [("frustration", "this is ridiculous")]),
+    ("agent", "I'm sorry you had to call three times, that should not have happened. I can see the fee from the second of November here.", [("own", "I'm sorry you had to call three times"), ("acknowledge", "that should not have happened")]),
+    ("customer", "So will it come off? Because the rent goes out tomorrow and I can't be short again.", [("anxiety", "I can't be short again")]),
+    ("agent", "I understand, you need that money back before the rent. I am reversing it now and it will show within two hours.", [("understand", "you need that money back before the rent"), ("reassure", "it will show within two hours")]),
+    ("customer", "Wait, what do you mean by reversing, is it pending or is it gone?", [("confusion", "what do you mean")]),
+    ("agent", "Good question. Which screen are you looking at right now?", [("explore", "Which screen are you looking at")]),
+    ("customer", "The app, the payments page. Oh, I see it now. Okay, that is a relief, thank you.", [("satisfaction", "that is a relief")]),
+    ("agent", "You will also get a text when it is done.", [("reassure", "You will also get a text")]),
+    ("customer", "", []),
+]  # fmt: skip
+
+
+def call(seed: int = 3, now: datetime | None = None, ended: bool = False, minutes: float = 4.0, tiles: int = 1) -> Doc:
+    """A call mid-way: about one moment a second, two silences, an uncertain stretch."""
+    now = now or datetime.now(UTC)
+    dice = random.Random(seed)
+    end_ms = int(minutes * 60_000)
+    step = end_ms // (len(TALK) + 1)
+    turns, moods = [], []
+    for place, (channel, text, quotes) in enumerate(TALK):
+        start = 1500 + place * step
+        labels = {label: round(0.9 - 0.15 * i, 2) for i, (label, _) in enumerate(quotes)}
+        turns.append({
+            "channel": channel, "start_ms": start, "end_ms": start + int(step * 0.7), "text": text,
+            "confidence": 0.38 if place == 7 else 0.86,
+            "states": labels if channel == "customer" else {}, "behaviours": labels if channel == "agent" else {},
+            "cues": [{"label": label, "strength": 0.8, "confidence": 0.7, "quote": quote, "source": "rule:repeat-contact" if label == "frustration" else "heads"} for label, quote in quotes],
+            "redacted": 1 if "[" in text else 0,
+        })  # fmt: skip
+        if channel == "customer" and quotes:
+            moods.append((start, quotes[0][0]))
+    moments, empathy = [], 62.0
+    for t in range(4000, end_ms, 1100):
+        if any(lo < t / end_ms < hi for lo, hi in ((0.18, 0.24), (0.62, 0.68))):
+            continue
+        since = [(start, state) for start, state in moods if start <= t]
+        start, state = since[-1] if since else (0, "calm")
+        if state not in ("calm", "satisfaction") and t - start > step * 1.6:
+            state = "calm"
+        unsure = 0.44 < t / end_ms < 0.5
+        empathy += (78 if t > 0.35 * end_ms else 44) * 0.02 - empathy * 0.02 + dice.uniform(-0.6, 0.6)
+        wide = max(4.0, 26 - t / end_ms * 24)
+        judged = t > 0.1 * end_ms
+        distress = {"calm": 0.12, "satisfaction": 0.08}.get(state, 0.7) + dice.uniform(-0.06, 0.06)
+        moments.append({
+            "t_ms": t, "state": "unsure" if unsure else state, "intensity": round(dice.uniform(0.4, 0.8), 3),
+            "confidence": 0.3 if unsure else round(dice.uniform(0.55, 0.9), 3), "distress": round(max(0, distress), 3),
+            "empathy": round(empathy, 1) if judged else None,
+            "empathy_low": round(empathy - wide, 1) if judged else None,
+            "empathy_high": round(min(100, empathy + wide * 0.8), 1) if judged else None,
+            "opportunities": sum(start <= t for start, _ in moods),
+        })  # fmt: skip
+    last = moments[-1]
+    of = tile(0, now, dice, risk="watch", state=last["state"])
+    of |= {
+        "media_ms": end_ms, "started_at": (now - timedelta(milliseconds=end_ms)).isoformat(),
+        "empathy": last["empathy"], "empathy_low": last["empathy_low"], "empathy_high": last["empathy_high"],
+        "change_60s": 6.2, "confidence": last["confidence"], "intensity": last["intensity"],
+        "reason": "Caller was anxious twice within two minutes", "synthetic": True,
+    }  # fmt: skip
+    timing = {"customer_talk_ms": 88_000, "agent_talk_ms": 104_000, "overlap_ms": 3_400, "floor_taking_overlaps": 1, "longest_silence_ms": 13_800}
+    coverage = {
+        "channels": {
+            "customer": {"received_ms": 238_000, "scored_ms": 214_000, "silent_ms": 22_000, "lost_ms": 2_000, "failed_ms": 0, "skipped_ms": 0},
+            "agent": {"received_ms": 240_000, "scored_ms": 225_500, "silent_ms": 14_000, "lost_ms": 0, "failed_ms": 500, "skipped_ms": 0},
+        },
+        "counters": {}, "notes": ["The stream was cut and came back; what was said between is lost."],
+    }  # fmt: skip
+    components = {"E": 0.72, "C": 0.8, "L": 0.9, "V": 0.64, "P": 0.08}
+    document = {
+        "tile": of,
+        "turns": turns,
+        "moments": moments,
+        "opportunities": [{"t_ms": s, "state": state, "affect": 0.7, "response": 0.66 if i else 0.21, "met": ["own"], "missing": ["understand"], "latency_ms": 2400} for i, (s, state) in enumerate(moods[:4])],
+        "nudges": [{"t_ms": moods[2][0] + 3000, "rule": "anxiety-reassure", "state": "anxiety", "missing": "reassure", "cue": "Caller sounds anxious — tell them what happens next"}],
+        "alerts": [{"cause": "distress-high", "t_ms": moods[1][0] + 5000, "title": "Frustrated for 40 s without acknowledgement", "quote": "honestly this is ridiculous", "severity": "help", "acknowledged_at": None}],
+        "why": [
+            {"t_ms": moods[1][0], "target": "frustration", "amount": 0.42, "confidence": 0.81, "source": "words", "text": "said “this is ridiculous”", "turn_start_ms": moods[1][0]},
+            {"t_ms": turns[4]["start_ms"], "target": "empathy", "amount": 8.4, "confidence": 0.74, "source": "words", "text": "owned it: “I'm sorry you had to call three times”", "turn_start_ms": turns[4]["start_ms"]},
+            {"t_ms": moods[2][0], "target": "anxiety", "amount": 0.31, "confidence": 0.41, "source": "voice", "text": "voice sounds fearful (44 %)", "turn_start_ms": None},
+            {"t_ms": turns[6]["start_ms"], "target": "empathy", "amount": 5.1, "confidence": 0.69, "source": "words", "text": "reassured: “it will show within two hours”", "turn_start_ms": turns[6]["start_ms"]},
+            {"t_ms": turns[7]["start_ms"] + 900, "target": "empathy", "amount": -2.0, "confidence": 0.6, "source": "timing", "text": "took the floor while the caller was confused", "turn_start_ms": None},
+        ],
+        "timing": timing, "components": components, "coverage": coverage, "final": None,
+        "versions": {"engine": "engine/1 voice/lora-16 speech/whisper-base language/heads-3", "rubric": "House rubric v1"},
+    }  # fmt: skip
+    if ended:
+        document["tile"] |= {"status": "ended", "ended_at": now.isoformat(), "risk": "calm", "reason": ""}
+        document["final"] = {
+            "empathy": 71.6, "empathy_low": 64.2, "empathy_high": 77.9, "courtesy_only": False, "courtesy": 0.8,
+            "components": components, "opportunities": 4, "met": 3, "nudges": 1, "alerts": 1, "timing": timing,
+            "duration_ms": end_ms, "coverage": coverage, "rubric": "House rubric v1", "engine": "engine/1",
+        }  # fmt: skip
+    return document
+
+
+def next_floor_events(doc: Doc, now: datetime, dice: random.Random, share: float = 1.0) -> list[Doc]:
+    """One second later: every call (or a share of them) has a new point."""
+    events = []
+    for old in doc["calls"].values():
+        if old["status"] != "live" or not old["spark"] or dice.random() > share or old["agent"].startswith("Priya"):
+            continue
+        media = old["media_ms"] + 1000
+        level = min(1, max(0, old["distress"] + dice.uniform(-0.07, 0.07)))
+        empathy = None if old["empathy"] is None else round(min(100, max(0, old["empathy"] + dice.uniform(-1.5, 1.5))), 1)
+        new = old | {
+            "media_ms": media, "scored_at": now.isoformat(), "distress": round(level, 3), "empathy": empathy,
+            "spark": [*old["spark"], [media, round(level, 3)]][-60:],
+        }  # fmt: skip
+        doc["calls"][old["id"]] = new
+        events.append({"type": "tile", "tile": new})
+    return events
+
+
+def next_call_events(doc: Doc, now: datetime, dice: random.Random) -> list[Doc]:
+    last = doc["moments"][-1]
+    t_ms = last["t_ms"] + 1000
+    step = dice.uniform(-1, 1.2)
+    moment = last | {"t_ms": t_ms} | {key: round(last[key] + step, 1) for key in ("empathy", "empathy_low", "empathy_high")}
+    doc["moments"].append(moment)
+    doc["tile"] = doc["tile"] | {"media_ms": t_ms, "scored_at": now.isoformat(), "empathy": moment["empathy"]}
+    parts = {name: doc[name] for name in ("opportunities", "nudges", "alerts", "why", "timing", "components")}
+    events: list[Doc] = [{"type": "view", "since_ms": t_ms, "moments": [moment], **parts}, {"type": "tile", "tile": doc["tile"]}]
+    if dice.random() < 0.2:
+        turn = doc["turns"][dice.randrange(len(doc["turns"]))] | {"start_ms": t_ms, "end_ms": t_ms + 900}
+        doc["turns"].append(turn)
+        events.append({"type": "turn", "turn": turn})
+    return events

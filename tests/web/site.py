@@ -1,0 +1,116 @@
+"""The real templates, scripts and CSP over made-up calls, without database or Redis.
+
+    python -m tests.web.site [port] [tiles]    # then look at http://127.0.0.1:8747/floor/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any
+
+import orjson
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.web.site_settings")
+import django  # noqa: E402
+
+django.setup()
+
+from django.core.asgi import get_asgi_application  # noqa: E402
+from django.http import HttpRequest, HttpResponse  # noqa: E402
+from django.shortcuts import render  # noqa: E402
+from django.urls import path  # noqa: E402
+from django.utils import timezone  # noqa: E402
+
+from calls.views.call import call_context  # noqa: E402
+from calls.views.paint import LOOK, floor_paint  # noqa: E402
+from tests.web import made_up  # noqa: E402
+
+TILES = int(os.environ.get("TILES", "12"))
+
+
+class Person(SimpleNamespace):
+    def __str__(self) -> str:
+        return self.name
+
+
+ALICE = Person(name="Alice Moreau", is_authenticated=True, is_supervisor=True, is_admin=False, is_agent=False)
+
+
+def floor(request: HttpRequest) -> HttpResponse:
+    count = int(request.GET.get("n", TILES))
+    snapshot = made_up.floor(count)
+    wanted = {name: request.GET.get(name, "") for name in ("team", "queue", "q")}
+    teams = [SimpleNamespace(pk=1, name="Billing"), SimpleNamespace(pk=2, name="Payments")]
+    context = {
+        "section": "floor", "look": LOOK, "snapshot": snapshot, "floor": floor_paint(snapshot, wanted), "wanted": wanted,
+        "teams": teams, "queues": made_up.QUEUES, "first_run": "first" in request.GET, "user": ALICE,
+    }  # fmt: skip
+    return render(request, "floor/floor.html", context)
+
+
+def call(request: HttpRequest, call_id: Any) -> HttpResponse:
+    document = made_up.call(ended=str(call_id).endswith("2"))
+    document["tile"]["id"] = str(call_id)
+    return render(request, "call/call.html", call_context(document, timezone.now()) | {"user": ALICE})
+
+
+def nothing(request: HttpRequest) -> HttpResponse:
+    return HttpResponse("made-up site")
+
+
+urlpatterns = [
+    path("", nothing, name="home"),
+    path("floor/", floor, name="floor"),
+    path("calls/", nothing, name="calls"),
+    path("calls/<uuid:call_id>/", call, name="call"),
+    path("out", nothing, name="account_logout"),
+]
+pages = get_asgi_application()
+
+
+async def application(scope: Any, receive: Any, send: Any) -> None:
+    if scope["type"] == "websocket":
+        return await socket(scope, receive, send)
+    await pages(scope, receive, send)
+
+
+async def socket(scope: Any, receive: Any, send: Any) -> None:
+    """A snapshot, then made-up events each second, until the page goes."""
+    await receive()
+    await send({"type": "websocket.accept"})
+    say = lambda message: send({"type": "websocket.send", "text": orjson.dumps(message).decode()})  # noqa: E731
+    dice, is_floor = random.Random(1), scope["path"] == "/ws/floor/"
+    ended = scope["path"].endswith("2/")
+    doc = made_up.floor(TILES) if is_floor else made_up.call(ended=ended)
+    name = "floor" if is_floor else "call"
+    seq = 1
+    await say({"type": "snapshot", "seq": seq, name: doc, "now": datetime.now(UTC).isoformat()})
+
+    async def until_gone() -> None:
+        while (await receive())["type"] != "websocket.disconnect":
+            pass
+
+    gone = asyncio.create_task(until_gone())
+    while not gone.done():
+        await asyncio.wait({gone}, timeout=1.0)
+        now = datetime.now(UTC)
+        if is_floor:
+            events = made_up.next_floor_events(doc, now, dice)
+        else:
+            events = [] if ended else made_up.next_call_events(doc, now, dice)
+        if not gone.done():
+            await say({"type": "events", "from": seq, "seq": seq + 1, "events": events})
+            await say({"type": "tick", "now": now.isoformat()})
+        seq += 1
+
+
+if __name__ == "__main__":
+    import uvicorn
+
+    port = int(sys.argv[1]) if len(sys.argv) > 1 else 8747
+    uvicorn.run(application, host="127.0.0.1", port=port, log_level="warning")
