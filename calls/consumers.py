@@ -54,7 +54,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         try:
             groups = await database_sync_to_async(self.find_groups)()
         except Http404:
-            return await self.close(NOT_YOURS)
+            await self.close(NOT_YOURS)
+            return
         self.mail, self.woken, self.counters = Mailbox(), asyncio.Event(), Seqs()
         for group in groups:
             await self.channel_layer.group_add(group, self.channel_name)

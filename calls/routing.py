@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from django.urls import path
+from typing import Any
+
+from django.urls import path, re_path
 
 from calls.consumers import CallConsumer, FloorConsumer, no_such_socket
 
-websocket_urlpatterns = [
+websocket_urlpatterns: list[Any] = [
     path("ws/floor/", FloorConsumer.as_asgi()),
     path("ws/calls/<uuid:call_id>/", CallConsumer.as_asgi()),
-    path("<path:anything>", no_such_socket),
-    path("", no_such_socket),
+    re_path("", no_such_socket),  # type: ignore[arg-type]
 ]

@@ -10,6 +10,7 @@ from typing import Any
 from django.contrib.staticfiles.finders import BaseFinder
 from django.core.checks import CheckMessage, Error
 from django.core.files.storage import FileSystemStorage
+from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ignore[import-untyped]
 
 PACKAGED = {
     "vendor/plotly.min.js": ("plotly", "package_data/plotly.min.js"),
@@ -47,3 +48,17 @@ class PackageFinder(BaseFinder):
 
     def list(self, ignore_patterns: Iterable[str] | None) -> Iterable[tuple[str, PackagedStorage]]:
         return [(name, self.storage) for name in PACKAGED]
+
+
+class HashedStorage(CompressedManifestStaticFilesStorage):  # type: ignore[misc]
+    """For production (collectstatic): hashed names for immutable caching, also inside ES modules' imports."""
+
+    support_js_module_import_aggregation = True
+    manifest_strict = False
+
+    def hashed_name(self, name: str, content: Any = None, filename: str | None = None) -> str:
+        """A name that a packaged script mentions but does not ship stays as it is."""
+        try:
+            return str(super().hashed_name(name, content, filename))
+        except ValueError:
+            return name

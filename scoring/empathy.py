@@ -9,7 +9,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .behaviour import Exchange, TalkPattern, is_announced
 from .rubric import COURTESY_PARTS, Penalties, RubricSpec, weight
@@ -182,11 +182,13 @@ class _Meter:
     def hear(self, exchange: Exchange) -> None:
         self._silences(exchange.start_ms)
         self.said += exchange.turns
-        if exchange.channel is Channel.CUSTOMER:
-            self._caller(exchange)
-        else:
+        if exchange.channel is Channel.AGENT:
             self._agent(exchange)
-        self._mark(exchange.end_ms)
+            self._mark(exchange.end_ms)
+            return
+        self._caller(exchange)
+        before = self.points[-1] if self.points else EmpathyPoint(0, None, None, None, 0)
+        self.points.append(replace(before, t_ms=exchange.end_ms, opportunities=len(self.chances)))
 
     def _caller(self, exchange: Exchange) -> None:
         self.customers += 1

@@ -100,6 +100,7 @@ MONTH = (
     r"sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
 EXPIRY = re.compile(r"\b(?:expir\w+|exp|valid (?:thru|through|until|to)|good (?:thru|through))\b", re.I)
+READING = re.compile(r"\bcard'?s? (?:number|ending)|\bnumber(?:'s| is)", re.I)
 MONTH_WORD = re.compile(rf"\b{MONTH}\b", re.I)
 
 # --- whole patterns -------------------------------------------------------------------------
@@ -118,7 +119,8 @@ TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*|\d+|[^\w\s]|_")
 QUANTITY = re.compile(
     rf"[{CURRENCY}]\s?\d{{1,3}}(?:,\d{{3}})+(?:\.\d+)?|[{CURRENCY}]\s?\d{{1,7}}(?:\.\d{{1,2}})?(?!\d)"
     r"|(?<![\d.,-])\d{1,2}:\d{2}(?::\d{2})?(?![\d:])"  # a time
-    r"|(?<![\d./-])\d{1,2}[/.-]\d{1,2}[/.-](?:19|20)?\d{2}(?![\d/.-])"  # a date
+    r"|(?<![\d./-])\d{1,2}/\d{1,2}/(?:19|20)?\d{2}(?![\d/.-])"  # a date
+    r"|(?<![\d./-])\d{1,2}[.-]\d{1,2}[.-](?:19|20)\d{2}(?![\d/.-])"
     r"|(?<![\d./-])(?:19|20)\d{2}-\d{2}-\d{2}(?![\d-])"
     r"|(?<![\d.,])\d{1,5}\.\d{1,2}(?![\d.])"  # a decimal
 )
@@ -162,7 +164,7 @@ def redact(text: str, carry: Carry | None = None) -> Redacted:
     """Mask what must not be kept; `carry` is that of the same speaker's turn before."""
     carry = carry or Carry()
     masks = list(_patterns(text))
-    tokens = _tokens(text, masks)
+    tokens = _tokens(text, masks, strict=carry.pending > 0 or bool(READING.search(text)))
     runs = _runs(tokens)
     for run in runs:
         label = _judge(run, text, tokens, carry)
@@ -233,8 +235,8 @@ def _patterns(text: str) -> Iterable[Mask]:
             yield Mask(found.start(), found.end(), "number")
 
 
-def _tokens(text: str, masks: Sequence[Mask]) -> list[Token]:
-    """Words, figures and marks, with what each says as digits."""
+def _tokens(text: str, masks: Sequence[Mask], *, strict: bool = False) -> list[Token]:
+    """Words, figures and marks, with what each says as digits; `strict` knows no dates or decimals."""
     found = [
         Token(m.group().lower().replace("’", "'"), m.start(), m.end())
         for m in TOKEN.finditer(text)
@@ -250,7 +252,8 @@ def _tokens(text: str, masks: Sequence[Mask]) -> list[Token]:
         tokens.append(Token(token.text, token.start, token.end, digits, bool(digits and _unit(after))))
     for quantity in QUANTITY.finditer(text):
         inside = [i for i, token in enumerate(tokens) if quantity.start() <= token.start < quantity.end()]
-        if inside and (quantity.group()[0] in CURRENCY or not _in_long_number(tokens, inside)):
+        price = quantity.group()[0] in CURRENCY
+        if inside and (price or not (strict or _in_long_number(tokens, inside))):
             tokens[inside[0] : inside[-1] + 1] = [replace(tokens[i], bar=True) for i in inside]
     return tokens
 

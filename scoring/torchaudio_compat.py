@@ -43,3 +43,14 @@ def _unavailable(function: Callable[..., object]) -> Callable[..., NoReturn]:
         )
 
     return refuse
+
+
+def settle_lazy_modules() -> None:
+    """Keep tools that walk sys.modules (Hypothesis, autoreload, inspect) from waking SpeechBrain's lazy modules.
+
+    Each is a placeholder that imports an optional package on any missing attribute, and raises when that
+    package is absent. `__file__` is what those tools ask for. Call it once SpeechBrain is imported.
+    """
+    for module in list(sys.modules.values()):
+        if type(module).__module__ == "speechbrain.utils.importutils" and "__file__" not in vars(module):
+            module.__file__ = None

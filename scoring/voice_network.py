@@ -19,8 +19,11 @@ from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scoring.torchaudio_compat import settle_lazy_modules
 from scoring.voice import EMOTIONS
 from scoring.whisper_encoder import HOP, LogMel8k, WhisperEncoder
+
+settle_lazy_modules()
 
 # What a model folder's hyperparams.yaml may construct: HyperPyYAML tags run code, so it may do nothing else.
 TRUSTED_TAGS = frozenset(

@@ -176,5 +176,5 @@ def _rendered(slug: str) -> Mapping[str, object]:
 
 
 def agent_username(agent_name: str) -> str:
-    """The log-in of a scripted agent: "Priya Nair" → "priya"."""
-    return agent_name.split()[0].lower()
+    """The log-in of a scripted agent: "Priya Shah" → "priya.shah"."""
+    return ".".join(agent_name.lower().split())

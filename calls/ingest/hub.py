@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
@@ -78,7 +79,6 @@ class Hub:
         self._turn = 0
         self._flushing = asyncio.Lock()
         self._database = ThreadPoolExecutor(4, thread_name_prefix="media-db")
-        self._waker = ThreadPoolExecutor(1, thread_name_prefix="media-wake")
         self._waking = False
         self._flusher: asyncio.Task[None] | None = None
 
@@ -123,7 +123,9 @@ class Hub:
         if self._waking:
             return
         self._waking = True
-        self._waker.submit(self._send_wakes, min(MAX_WAKES, math.ceil(hops / CLAIM_HOPS)))
+        count = min(MAX_WAKES, math.ceil(hops / CLAIM_HOPS))
+        # A daemon: kombu may wait long for a broker that is away, and must not hold up a stop.
+        threading.Thread(target=self._send_wakes, args=(count,), name="media-wake", daemon=True).start()
 
     def _send_wakes(self, count: int) -> None:
         try:
@@ -141,8 +143,7 @@ class Hub:
         await self.flush()
         await self.database(_close_pool)
         await self.writer.close()
-        for pool in (self._database, self._waker):
-            pool.shutdown(wait=False, cancel_futures=True)
+        self._database.shutdown(wait=False, cancel_futures=True)
 
     # -- flushing
 

@@ -166,9 +166,13 @@ def marked(text: str, cues: list[Doc]) -> list[Doc]:
         found = re.search(re.escape(quote), text, re.IGNORECASE) if quote else None
         if found and all(found.end() <= start or found.start() >= end for start, end, _ in spans):
             spans.append((found.start(), found.end(), cue))
-    pieces, at = [], 0
-    for start, end, cue in sorted(spans, key=lambda span: span[0]):
-        pieces += [{"text": text[at:start]}, {"text": text[start:end], "cue": cue, "look": label_look(cue["label"])}]
+    pieces: list[Doc] = []
+    at = 0
+    for start, end, cue in sorted(spans, key=lambda found: found[0]):
+        pieces += [
+            {"text": text[at:start]},
+            {"text": text[start:end], "cue": cue, "look": label_look(cue["label"])},
+        ]
         at = end
     return [piece for piece in [*pieces, {"text": text[at:]}] if piece["text"]]
 

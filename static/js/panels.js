@@ -67,9 +67,9 @@ export function timingPanel(list) {
     const facts = [
       ["Caller talks", `${share}% · ${clock(customer)}`],
       ["Agent talks", `${100 - share}% · ${clock(agent)}`],
-      ["Both at once", clock(timing.overlap_ms ?? 0)],
+      ["Both at once", long(timing.overlap_ms ?? 0)],
       ["Times the agent took the floor", String(timing.floor_taking_overlaps ?? 0)],
-      ["Longest silence", `${((timing.longest_silence_ms ?? 0) / 1000).toFixed(1)} s`],
+      ["Longest silence", long(timing.longest_silence_ms ?? 0)],
     ];
     list.replaceChildren(...pairs(facts));
     list.prepend(bar);
@@ -103,15 +103,17 @@ function channelNode(name, of) {
     x += width;
     return bar;
   });
-  const said = FATES.filter(([key]) => of[key] > 0).map(([key, , words]) => `${clock(of[key])} ${words}`);
+  const said = FATES.filter(([key]) => of[key] > 0).map(([key, , words]) => `${long(of[key])} ${words}`);
   return make(
     "div",
     { class: "channel" },
-    make("p", {}, make("strong", {}, name === "customer" ? "Caller" : "Agent"), ` — ${clock(of.received_ms ?? 0)} received`),
+    make("p", {}, make("strong", {}, name === "customer" ? "Caller" : "Agent"), ` — ${long(of.received_ms ?? 0)} received`),
     svg("svg", { class: "heard", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, ...bars),
     make("p", { class: "small quiet" }, said.join(" · ") || "nothing yet"),
   );
 }
+
+const long = (ms) => (ms < 60_000 ? `${(ms / 1000).toFixed(1)} s` : clock(ms));
 
 const COMPONENTS = {
   E: "Response to feelings",

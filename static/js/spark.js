@@ -5,7 +5,8 @@ export const W = 120;
 export const H = 32;
 const SPAN_MS = 60_000;
 
-export const level = (share) => H - 1 - (H - 2) * share;
+const tenth = (value) => Math.round(value * 10) / 10; // Several times faster than toFixed.
+export const level = (share) => tenth(H - 1 - (H - 2) * share);
 
 export function sparkPath(points, mediaMs) {
   if (!points.length) return "";
@@ -15,7 +16,7 @@ export function sparkPath(points, mediaMs) {
   let before = -Infinity;
   for (const [t, distress] of points) {
     const joined = t - before <= LOOK.gap_ms;
-    d += `${joined ? "L" : "M"}${(W * (1 - (end - t) / span)).toFixed(1)} ${level(distress).toFixed(1)}`;
+    d += `${joined ? "L" : "M"}${tenth(W * (1 - (end - t) / span))} ${level(distress)}`;
     if (!joined) d += "h.1";
     before = t;
   }

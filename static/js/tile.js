@@ -58,8 +58,8 @@ export class TileView {
     this.set("empathy", "class", tile.empathy === null ? "words" : null);
     this.text("change", changeWords(tile));
     this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
-    this.set("limit", "y1", level(tile.threshold).toFixed(1));
-    this.set("limit", "y2", level(tile.threshold).toFixed(1));
+    this.set("limit", "y1", level(tile.threshold));
+    this.set("limit", "y2", level(tile.threshold));
     this.text("not_scored", tile.not_scored);
     this.startedAt = Date.parse(tile.started_at);
     this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;

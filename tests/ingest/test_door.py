@@ -127,6 +127,7 @@ async def test_a_strangers_client_plays_two_wavs(
         assert call.counters[channel] == {"received_ms": 2600, "lost_ms": 0, "dropped_ms": 0}
     await until(lambda: ledger.client.zscore("closing", str(call.pk)))
     assert ledger.due_count() == 12 and ledger.closing_ready() == []
+    await until(lambda: ledger.client.llen("score"))  # workers are told
 
 
 async def test_a_line_that_loses_frames(

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 CODE = """
+import sys
 from scoring.torchaudio_compat import ensure_torchaudio
 stand_in = ensure_torchaudio()
 assert ensure_torchaudio() == stand_in  # again is harmless
@@ -21,6 +22,9 @@ if stand_in:
         assert "compiled extension" in str(error), error
     else:
         raise AssertionError("forced_align must say that it cannot work")
+import scoring.voice_network
+for module in list(sys.modules.values()):
+    getattr(module, "__file__", None)  # what Hypothesis and Django's autoreloader do
 print("ok")
 """
 

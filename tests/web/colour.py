@@ -9,9 +9,21 @@ from math import atan2, cos, degrees, exp, hypot, radians, sin, sqrt
 
 Rgb = tuple[float, float, float]
 DEFICIENCIES = {
-    "protan": ((0.152286, 1.052583, -0.204868), (0.114503, 0.786281, 0.099216), (-0.003882, -0.048116, 1.051998)),
-    "deutan": ((0.367322, 0.860646, -0.227968), (0.280085, 0.672501, 0.047413), (-0.011820, 0.042940, 0.968881)),
-    "tritan": ((1.255528, -0.076749, -0.178779), (-0.078411, 0.930809, 0.147602), (0.004733, 0.691367, 0.303900)),
+    "protan": (
+        (0.152286, 1.052583, -0.204868),
+        (0.114503, 0.786281, 0.099216),
+        (-0.003882, -0.048116, 1.051998),
+    ),
+    "deutan": (
+        (0.367322, 0.860646, -0.227968),
+        (0.280085, 0.672501, 0.047413),
+        (-0.011820, 0.042940, 0.968881),
+    ),
+    "tritan": (
+        (1.255528, -0.076749, -0.178779),
+        (-0.078411, 0.930809, 0.147602),
+        (0.004733, 0.691367, 0.303900),
+    ),
 }
 
 
@@ -34,7 +46,10 @@ def contrast(one: str, other: str) -> float:
 def seen(rgb: Rgb, deficiency: str | None) -> Rgb:
     if deficiency is None:
         return rgb
-    r, g, b = (min(1.0, max(0.0, sum(m * c for m, c in zip(row, rgb, strict=True)))) for row in DEFICIENCIES[deficiency])
+    r, g, b = (
+        min(1.0, max(0.0, sum(m * c for m, c in zip(row, rgb, strict=True))))
+        for row in DEFICIENCIES[deficiency]
+    )
     return r, g, b
 
 
@@ -74,6 +89,4 @@ def ciede2000(one: Rgb, other: Rgb) -> float:
 
 def distance(one: str, other: str) -> float:
     """The smallest CIEDE2000 of two colours over normal vision and the three deficiencies."""
-    return min(
-        ciede2000(seen(linear(one), d), seen(linear(other), d)) for d in (None, *DEFICIENCIES)
-    )
+    return min(ciede2000(seen(linear(one), d), seen(linear(other), d)) for d in (None, *DEFICIENCIES))

@@ -41,7 +41,10 @@ def web_server(django_db_setup: None) -> Iterator[servers.Server]:
         "--port", str(port), "--no-access-log",
     ]  # fmt: skip
     address = f"http://127.0.0.1:{port}"
-    with servers.started("web", command, f"{address}/health/live", PUBLIC_URL=address, PORT=str(port)) as (process, log):
+    with servers.started("web", command, f"{address}/health/live", PUBLIC_URL=address, PORT=str(port)) as (
+        process,
+        log,
+    ):
         yield servers.Server(process, port, log)
 
 
@@ -113,7 +116,9 @@ def full_call(make_call: Callable[..., Call], transactional_db: None) -> Call:
         CoverageBlock.objects.create(call=call, channel=channel, block=0, hops="s" * 60 + "l" * 4)
     call.view = {name: doc[name] for name in ("opportunities", "why", "timing", "components")}
     own = call.tile_base()
-    call.tile = doc["tile"] | own | {"risk": "help", "reason": "Frustrated, not acknowledged", "media_ms": 240_000}
+    call.tile = (
+        doc["tile"] | own | {"risk": "help", "reason": "Frustrated, not acknowledged", "media_ms": 240_000}
+    )
     call.tile |= {"scored_at": made_up.datetime.now(made_up.UTC).isoformat(), "quote": "third time I call"}
     call.media_ms = 240_000
     call.save()

@@ -31,19 +31,26 @@ QUOTES = {
 }
 
 
-def tile(index: int, now: datetime, dice: random.Random, risk: str = "calm", state: str = "calm", **changes: Any) -> Doc:
+def tile(
+    index: int, now: datetime, dice: random.Random, risk: str = "calm", state: str = "calm", **changes: Any
+) -> Doc:
     age_s = dice.uniform(40, 600)
     media_ms = int(age_s * 1000)
     distress = {"calm": 0.15, "watch": 0.55, "help": 0.82}[risk]
     spark, level = [], dice.uniform(0.05, 0.3)
-    times = [t for t in range(max(0, media_ms - 64_000), media_ms, 1070) if not (index % 4 == 1 and 20_000 < media_ms - t < 33_000)]
+    times = [
+        t
+        for t in range(max(0, media_ms - 64_000), media_ms, 1070)
+        if not (index % 4 == 1 and 20_000 < media_ms - t < 33_000)
+    ]
     for place, t in enumerate(times[-60:]):
         level += (distress * min(1, place / 40) - level) * 0.15 + dice.uniform(-0.05, 0.05)
         spark.append([t, round(min(1, max(0, level)), 3)])
     empathy = round(dice.uniform(35, 88), 1)
     return {
         "id": str(uuid.UUID(int=index + 1)),
-        "agent": PEOPLE[index % len(PEOPLE)] + (f" {index // len(PEOPLE) + 1}" if index >= len(PEOPLE) else ""),
+        "agent": PEOPLE[index % len(PEOPLE)]
+        + (f" {index // len(PEOPLE) + 1}" if index >= len(PEOPLE) else ""),
         "initials": "".join(word[0] for word in PEOPLE[index % len(PEOPLE)].split()[:2]),
         "queue": QUEUES[index % len(QUEUES)],
         "source": "Billing line",
@@ -113,7 +120,9 @@ TALK: list[tuple[str, str, list[tuple[str, str]]]] = [
 ]  # fmt: skip
 
 
-def call(seed: int = 3, now: datetime | None = None, ended: bool = False, minutes: float = 4.0, tiles: int = 1) -> Doc:
+def call(
+    seed: int = 3, now: datetime | None = None, ended: bool = False, minutes: float = 4.0, tiles: int = 1
+) -> Doc:
     """A call mid-way: about one moment a second, two silences, an uncertain stretch."""
     now = now or datetime.now(UTC)
     dice = random.Random(seed)
@@ -161,7 +170,13 @@ def call(seed: int = 3, now: datetime | None = None, ended: bool = False, minute
         "change_60s": 6.2, "confidence": last["confidence"], "intensity": last["intensity"],
         "reason": "Caller was anxious twice within two minutes", "synthetic": True,
     }  # fmt: skip
-    timing = {"customer_talk_ms": 88_000, "agent_talk_ms": 104_000, "overlap_ms": 3_400, "floor_taking_overlaps": 1, "longest_silence_ms": 13_800}
+    timing = {
+        "customer_talk_ms": 88_000,
+        "agent_talk_ms": 104_000,
+        "overlap_ms": 3_400,
+        "floor_taking_overlaps": 1,
+        "longest_silence_ms": 13_800,
+    }
     coverage = {
         "channels": {
             "customer": {"received_ms": 238_000, "scored_ms": 214_000, "silent_ms": 22_000, "lost_ms": 2_000, "failed_ms": 0, "skipped_ms": 0},
@@ -201,11 +216,20 @@ def next_floor_events(doc: Doc, now: datetime, dice: random.Random, share: float
     """One second later: every call (or a share of them) has a new point."""
     events = []
     for old in doc["calls"].values():
-        if old["status"] != "live" or not old["spark"] or dice.random() > share or old["agent"].startswith("Priya"):
+        if (
+            old["status"] != "live"
+            or not old["spark"]
+            or dice.random() > share
+            or old["agent"].startswith("Priya")
+        ):
             continue
         media = old["media_ms"] + 1000
         level = min(1, max(0, old["distress"] + dice.uniform(-0.07, 0.07)))
-        empathy = None if old["empathy"] is None else round(min(100, max(0, old["empathy"] + dice.uniform(-1.5, 1.5))), 1)
+        empathy = (
+            None
+            if old["empathy"] is None
+            else round(min(100, max(0, old["empathy"] + dice.uniform(-1.5, 1.5))), 1)
+        )
         new = old | {
             "media_ms": media, "scored_at": now.isoformat(), "distress": round(level, 3), "empathy": empathy,
             "spark": [*old["spark"], [media, round(level, 3)]][-60:],
@@ -219,11 +243,18 @@ def next_call_events(doc: Doc, now: datetime, dice: random.Random) -> list[Doc]:
     last = doc["moments"][-1]
     t_ms = last["t_ms"] + 1000
     step = dice.uniform(-1, 1.2)
-    moment = last | {"t_ms": t_ms} | {key: round(last[key] + step, 1) for key in ("empathy", "empathy_low", "empathy_high")}
+    moment = (
+        last
+        | {"t_ms": t_ms}
+        | {key: round(last[key] + step, 1) for key in ("empathy", "empathy_low", "empathy_high")}
+    )
     doc["moments"].append(moment)
     doc["tile"] = doc["tile"] | {"media_ms": t_ms, "scored_at": now.isoformat(), "empathy": moment["empathy"]}
     parts = {name: doc[name] for name in ("opportunities", "nudges", "alerts", "why", "timing", "components")}
-    events: list[Doc] = [{"type": "view", "since_ms": t_ms, "moments": [moment], **parts}, {"type": "tile", "tile": doc["tile"]}]
+    events: list[Doc] = [
+        {"type": "view", "since_ms": t_ms, "moments": [moment], **parts},
+        {"type": "tile", "tile": doc["tile"]},
+    ]
     if dice.random() < 0.2:
         turn = doc["turns"][dice.randrange(len(doc["turns"]))] | {"start_ms": t_ms, "end_ms": t_ms + 900}
         doc["turns"].append(turn)

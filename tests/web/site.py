@@ -1,6 +1,6 @@
 """The real templates, scripts and CSP over made-up calls, without database or Redis.
 
-    python -m tests.web.site [port] [tiles]    # then look at http://127.0.0.1:8747/floor/
+python -m tests.web.site [port] [tiles]    # then look at http://127.0.0.1:8747/floor/
 """
 
 from __future__ import annotations

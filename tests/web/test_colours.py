@@ -26,7 +26,9 @@ def token(name: str, theme: int) -> str:
 @pytest.mark.parametrize("theme", [0, 1], ids=["light", "dark"])
 def test_marks_stand_out_from_the_card(theme: int) -> None:
     card = token("card", theme)
-    for name in [f"state-{s}" for s in (*FELT, "unsure")] + [f"risk-{r}" for r in RISKS] + ["accent", "line-strong"]:
+    for name in (
+        [f"state-{s}" for s in (*FELT, "unsure")] + [f"risk-{r}" for r in RISKS] + ["accent", "line-strong"]
+    ):
         assert contrast(token(name, theme), card) >= 3, name
 
 

@@ -26,7 +26,10 @@ def floor_events(doc: dict[str, Any], dice: random.Random) -> list[dict[str, Any
     return [
         dice.choice(
             [
-                lambda: {"type": "tile", "tile": dice.choice(tiles) | {"risk": dice.choice(["calm", "help"])}},
+                lambda: {
+                    "type": "tile",
+                    "tile": dice.choice(tiles) | {"risk": dice.choice(["calm", "help"])},
+                },
                 lambda: {"type": "tile", "tile": dice.choice(tiles) | {"id": dice.choice(ids)}},
                 lambda: {"type": "gone", "id": dice.choice(ids)},
                 lambda: {"type": "lag", "lag_ms": dice.randrange(9000)},
@@ -40,12 +43,19 @@ def floor_events(doc: dict[str, Any], dice: random.Random) -> list[dict[str, Any
 def call_events(doc: dict[str, Any], dice: random.Random) -> list[dict[str, Any]]:
     def view() -> dict[str, Any]:
         since = dice.randrange(0, 260_000)
-        moments = [m | {"empathy": None} for m in doc["moments"] if m["t_ms"] >= since][: dice.randrange(1, 9)]
+        moments = [m | {"empathy": None} for m in doc["moments"] if m["t_ms"] >= since][
+            : dice.randrange(1, 9)
+        ]
         parts = ("opportunities", "nudges", "alerts", "why", "timing", "components")
-        return {"type": "view", "since_ms": since, "moments": moments} | {p: doc[p][:1] if isinstance(doc[p], list) else doc[p] for p in parts}
+        return {"type": "view", "since_ms": since, "moments": moments} | {
+            p: doc[p][:1] if isinstance(doc[p], list) else doc[p] for p in parts
+        }
 
     def turn() -> dict[str, Any]:
-        changes = {"start_ms": dice.choice([1500, 20_000, 77_777]), "channel": dice.choice(["agent", "customer"])}
+        changes = {
+            "start_ms": dice.choice([1500, 20_000, 77_777]),
+            "channel": dice.choice(["agent", "customer"]),
+        }
         return {"type": "turn", "turn": dice.choice(doc["turns"]) | changes}
 
     kinds: list[Callable[[], dict[str, Any]]] = [

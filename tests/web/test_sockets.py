@@ -24,7 +24,13 @@ class Socket(ApplicationCommunicator):
     """A client of one socket. (channels.testing needs daphne, which the product does not.)"""
 
     def __init__(self, path: str, headers: list[tuple[bytes, bytes]]) -> None:
-        scope = {"type": "websocket", "path": path, "query_string": b"", "headers": headers, "subprotocols": []}
+        scope = {
+            "type": "websocket",
+            "path": path,
+            "query_string": b"",
+            "headers": headers,
+            "subprotocols": [],
+        }
         super().__init__(application, scope)
 
     async def connect(self) -> int | None:

@@ -12,7 +12,7 @@ from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from scoring.assets import AssetMissing
-from scoring.audio import AudioError, Recording, looks_mixed, read_recording
+from scoring.audio import Recording, looks_mixed, read_recording
 from scoring.engine import Engine, EngineError, ScoredRecording, load_engine
 from scoring.types import Samples
 
@@ -47,7 +47,7 @@ class Command(BaseCommand):
                 device=settings.DEVICE,
             )
             documents = [document(engine, call) for call in calls]
-        except (AudioError, AssetMissing, EngineError) as trouble:
+        except (ValueError, AssetMissing, EngineError) as trouble:
             raise CommandError(str(trouble)) from trouble
         if options["json"]:
             self.stdout.write(json.dumps(documents if len(documents) > 1 else documents[0], indent=1))
@@ -78,7 +78,8 @@ def one_side(path: str) -> Samples:
     recording = read_recording(path)
     if recording.channels > 1 and not looks_mixed(recording):
         raise CommandError(f"{path} has {recording.channels} different channels; give it as FILE instead.")
-    return recording.samples[0]
+    samples: Samples = recording.samples[0]
+    return samples
 
 
 def stereo(name: str, recording: Recording, customer_channel: str) -> Call:

@@ -14,7 +14,7 @@ from calls.models import Source, Team, User
 PASSWORD = "empathy-demo"
 LOGINS = (
     ("supervisor", "alice", "Alice Moreau"),
-    ("agent", "maya", "Maya Torres"),
+    ("agent", "maya.torres", "Maya Torres"),
     ("admin", "dana", "Dana Whitfield"),
 )
 

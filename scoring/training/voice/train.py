@@ -154,7 +154,9 @@ def calibrated(head: VoiceHead, val: Material, hparams: dict[str, Any]) -> tuple
             "uar_clean": measure.uar(truth[:n], probs[:n].argmax(axis=1)),
             "uar_telephone": measure.uar(truth[n:], probs[n:].argmax(axis=1)),
         }
-    use_offsets = report["temperature_and_offsets"]["nll"] < report["temperature"]["nll"]
+    plain, fitted = report["temperature"], report["temperature_and_offsets"]
+    # Offsets learn this corpus' habits: worth it only if they cost no recall on other speakers.
+    use_offsets = fitted["nll"] < plain["nll"] and fitted["uar_telephone"] >= plain["uar_telephone"]
     report["kept"] = "temperature_and_offsets" if use_offsets else "temperature"
     return calibrate.fit(logits, labels, hparams, use_offsets), report
 
