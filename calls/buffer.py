@@ -28,7 +28,6 @@ from scoring.types import HOP_SAMPLES, Channel, Samples, StreamState
 
 AUDIO_TTL_S = 15 * 60
 STATE_TTL_S = 6 * 3600
-SEQ_TTL_S = 7 * 24 * 3600
 REJOIN_TTL_S = 180
 """How long a closed call's clocks stay, for a stream that was cut off to come back to."""
 MAX_ATTEMPTS = 3
@@ -483,23 +482,6 @@ class Ledger:
             return now
         seconds, micros = self.client.time()
         return seconds * 1000 + micros // 1000
-
-    # -- event numbers
-
-    def next_seq(self, group: str) -> int:
-        """The next event number of a group; a page that sees a gap asks for a fresh snapshot."""
-        key = f"seq:{group}"
-        with self.client.pipeline() as pipe:
-            pipe.incr(key)
-            pipe.expire(key, SEQ_TTL_S)
-            return int(pipe.execute()[0])
-
-    def seqs(self, groups: Sequence[str]) -> dict[str, int]:
-        """The last event number given out per group: read it before the snapshot it belongs to."""
-        if not groups:
-            return {}
-        values = cast("list[bytes | None]", self.client.mget([f"seq:{name}" for name in groups]))
-        return {name: int(value or 0) for name, value in zip(groups, values, strict=True)}
 
 
 @cache

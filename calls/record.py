@@ -141,6 +141,13 @@ def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
     return total
 
 
+def reopen(call_id: str) -> None:
+    """A stream came back while its call was being closed: the call is live after all."""
+    ended = Call.objects.filter(pk=call_id, status=CallStatus.ENDED)
+    if ended.update(status=CallStatus.LIVE, ended_at=None, final=None):
+        log.info("call goes on", call=call_id)
+
+
 # --- scores ------------------------------------------------------------------------------------
 
 

@@ -125,7 +125,8 @@ def result(claim: Claim, heard: CallHeard | None, lost: Lost) -> Scored:
 def settle(claim: Claim, heard: CallHeard | None) -> None:
     """Off the ledger, now that it is committed; then forget the audio nobody needs again."""
     if not claim.hops:
-        ledger().drop_call(claim.call_id)
+        if not ledger().drop_closed(claim, heard.streams if heard else ()):
+            record.reopen(claim.call_id)
         return
     states = heard.streams if heard else [skip(claim, channel) for channel in Channel]
     if ledger().done(claim, states):

@@ -111,6 +111,13 @@ EMAIL_BACKEND = env.text("EMAIL_BACKEND", "django.core.mail.backends.console.Ema
 
 # --- work ------------------------------------------------------------------------------------
 CELERY_BROKER_URL = REDIS_URL
+# A wake-up that cannot be sent at once is not worth waiting for: the ledger has the work.
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "max_retries": 1,
+    "interval_start": 0,
+    "interval_step": 0.2,
+    "interval_max": 0.5,
+}
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_ROUTES = {"calls.tasks.score_due": {"queue": "score"}}
@@ -169,6 +176,7 @@ SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if USE_HTTPS else 
 
 if "pytest" in sys.modules:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # tests log in a lot
+    del DATABASES["default"]["OPTIONS"]["pool"]  # its idle connections keep the test database from going
 LOG_LEVEL = env.text("LOG_LEVEL", "INFO")
 LOGGING = {
     "version": 1,

@@ -36,6 +36,7 @@ TEENS |= {w: str(n) for n, w in enumerate(("fifteen", "sixteen", "seventeen", "e
 TENS = {w: str(n) for n, w in enumerate(("twenty", "thirty", "forty", "fifty"), 2)}
 TENS |= {w: str(n) for n, w in enumerate(("sixty", "seventy", "eighty", "ninety"), 6)}
 TENS["fourty"] = "4"
+OHS = ("o", "oh")
 TIMES = {"double": 2, "triple": 3, "treble": 3, "quadruple": 4}
 SCALES = {"hundred": "00", "thousand": "000"}
 HOMOPHONES = _set("to too for fore won ate tree sex niner")
@@ -247,7 +248,7 @@ def _tokens(text: str, masks: Sequence[Mask], *, strict: bool = False) -> list[T
         before = found[place - 1] if place else None
         after = found[place + 1] if place + 1 < len(found) else None
         digits = _digits(token, before, after, tokens[-1] if tokens else None)
-        if token.text in ("o", "oh") and not _beside_a_number(found, place):
+        if token.text in OHS and not _beside_a_number(found, place):
             digits = ""
         tokens.append(Token(token.text, token.start, token.end, digits, bool(digits and _unit(after))))
     for quantity in QUANTITY.finditer(text):
@@ -295,11 +296,11 @@ def _digits(token: Token, before: Token | None, after: Token | None, said: Token
 
 def _beside_a_number(tokens: Sequence[Token], place: int) -> bool:
     """Whether "oh" is a zero: the next word on one of its sides is a number, marks and "uh" apart."""
-    for side in (tokens[place + 1 : place + 5], tokens[max(0, place - 4) : place][::-1]):
-        word = next((t for t in side if t.text in ONES or not _bridges(t)), None)
-        if word is not None and word.text not in ("o", "oh") and _numeric(word):
+    for side in (tokens[place + 1 : place + 9], tokens[max(0, place - 8) : place][::-1]):
+        if side and side[0].text in OHS:
             return True
-        if word is not None and word.text in ("o", "oh") and side[0] is word:
+        words = (t for t in side if t.text not in OHS and (_numeric(t) or not _bridges(t)))
+        if _numeric(next(words, None)):
             return True
     return False
 

@@ -46,7 +46,7 @@ def _unavailable(function: Callable[..., object]) -> Callable[..., NoReturn]:
 
 
 def settle_lazy_modules() -> None:
-    """Keep tools that walk sys.modules (Hypothesis, autoreload, inspect) from waking SpeechBrain's lazy modules.
+    """Keep tools that walk sys.modules (Hypothesis, autoreload) from waking SpeechBrain's lazy modules.
 
     Each is a placeholder that imports an optional package on any missing attribute, and raises when that
     package is absent. `__file__` is what those tools ask for. Call it once SpeechBrain is imported.

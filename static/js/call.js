@@ -7,6 +7,7 @@ import { helpDialog, listen } from "./keys.js";
 import { lineState } from "./line-state.js";
 import { openLine } from "./line.js";
 import { painter } from "./painter.js";
+import { pauseButton } from "./pause.js";
 import { alertsPanel, coveragePanel, finalPanel, timingPanel, whyPanel } from "./panels.js";
 import { applyAll } from "./reduce.js";
 import { transcript } from "./transcript.js";
@@ -81,11 +82,12 @@ setInterval(paint.request, 1000);
 
 listen({
   ...turns.actions,
-  p() {
+  p: pauseButton(find("pause"), () => {
     held = held ? null : { doc, at: serverNow() };
     paint.now();
-    return true;
-  },
-  "?": helpDialog(document.querySelector("[data-help-dialog]")),
+    return Boolean(held);
+  }),
+  "?": helpDialog(document.querySelector("[data-help-dialog]"), find("help")),
 });
+for (const node of root.querySelectorAll("[data-js]")) node.hidden = false;
 draw({ first: true });

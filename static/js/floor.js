@@ -8,6 +8,7 @@ import { lineState } from "./line-state.js";
 import { openLine } from "./line.js";
 import { Order } from "./order.js";
 import { painter } from "./painter.js";
+import { pauseButton } from "./pause.js";
 import { applyAll } from "./reduce.js";
 import { rover } from "./rove.js";
 import { recall, remember } from "./store.js";
@@ -61,7 +62,7 @@ function draw() {
   }
   figures(fitting, shown.lag_ms, now);
   announce(present.filter((tile) => order.needsHelp(tile.id)), now);
-  arrange(shown, present, fitting, now);
+  arrange(present, fitting);
   emptiness(present, fitting);
   banner.hidden = !present.some((tile) => tile.synthetic);
   showLine(held ? "paused" : line, held?.at ?? (line === "live" ? null : lostAt));
@@ -71,7 +72,7 @@ const longGone = (tile, now) =>
   tile.status !== "live" && (!tile.ended_at || now - Date.parse(tile.ended_at) > LOOK.ended_stays_ms);
 
 // Tiles move and leave at most every 5 s, and never under the pointer, the focus or a pause.
-function arrange(shown, present, fitting, now) {
+function arrange(present, fitting) {
   const busy = inUse();
   const first = movedAt === -Infinity || widened;
   const may = first || (!held && !busy && performance.now() - movedAt >= MOVE_EVERY_MS);
@@ -129,28 +130,24 @@ function emptiness(present, fitting) {
 const paint = painter(draw, Number(recall("rate", "1000")));
 let lostAt = null;
 
-openLineNow();
-
-function openLineNow() {
-  const { refetch } = openLine("/ws/floor/", {
-    onSnapshot(message) {
-      doc = message.floor;
-      sync(doc.now);
-      changed();
-    },
-    onEvents(events) {
-      doc = applyAll(doc, events);
-      changed();
-    },
-    onTick: (message) => sync(message.now),
-    onState(state) {
-      line = state;
-      lostAt = state === "live" ? null : serverNow();
-      paint.now();
-    },
-  });
-  document.addEventListener("visibilitychange", () => document.hidden || refetch());
-}
+const { refetch } = openLine("/ws/floor/", {
+  onSnapshot(message) {
+    doc = message.floor;
+    sync(doc.now);
+    changed();
+  },
+  onEvents(events) {
+    doc = applyAll(doc, events);
+    changed();
+  },
+  onTick: (message) => sync(message.now),
+  onState(state) {
+    line = state;
+    lostAt = state === "live" ? null : serverNow();
+    paint.now();
+  },
+});
+document.addEventListener("visibilitychange", () => document.hidden || refetch());
 
 function changed() {
   filter.offer(new Set(Object.values(doc.calls).map((tile) => tile.queue)));
@@ -160,15 +157,11 @@ function changed() {
 // Elapsed times and ages move on even when nothing arrives.
 setInterval(paint.request, 1000);
 
-const pauseButton = find("pause");
-function pause() {
+const pause = pauseButton(find("pause"), () => {
   held = held ? null : { doc, at: serverNow() };
-  pauseButton.setAttribute("aria-pressed", String(Boolean(held)));
-  pauseButton.querySelector("[data-pause-word]").textContent = held ? "Go on" : "Pause";
   paint.now();
-  return true;
-}
-pauseButton.addEventListener("click", pause);
+  return Boolean(held);
+});
 
 const rate = find("rate");
 rate.value = recall("rate", "1000");

@@ -216,11 +216,5 @@ def test_dropping_a_call_leaves_no_key_behind(put: Put, ledger: Ledger, clean_re
     assert clean_redis.keys("*") == []
 
 
-def test_event_numbers(ledger: Ledger) -> None:
-    assert [ledger.next_seq("team.1"), ledger.next_seq("team.1"), ledger.next_seq("call.x")] == [1, 2, 1]
-    assert ledger.seqs(["team.1", "call.x", "none"]) == {"team.1": 2, "call.x": 1, "none": 0}
-    assert ledger.seqs([]) == {}
-
-
 def test_once_is_once(runner: asyncio.Runner, writer: Writer) -> None:
     assert [runner.run(writer.once("x", 10)) for _ in range(2)] == [True, False]

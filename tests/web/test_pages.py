@@ -59,7 +59,7 @@ def test_alice_sees_the_tile_and_opens_the_call(page_for: Open, alice: User, ful
     assert page.locator(".why li").count() == 5
     assert "lost on the way" in page.locator("[data-coverage]").inner_text()
     page.get_by_text("The same as a table").click()
-    assert page.locator("[data-table] tbody tr").count() > 50
+    page.locator("[data-table] tbody tr").nth(50).wait_for(state="attached")
 
 
 def test_a_call_appears_changes_and_leaves_without_reload(
@@ -179,6 +179,19 @@ def test_keyboard(page_for: Open, alice: User, full_call: Call) -> None:
     page.keyboard.press("j")
     page.keyboard.press("Enter")
     page.wait_for_url(re.compile("/calls/.+/"))
+
+
+def test_a_paused_call_page_holds_still(page_for: Open, bob: User, full_call: Call) -> None:
+    page = page_for(bob)
+    page.goto(f"/calls/{full_call.pk}/")
+    live(page)
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_selector('.line-state[data-line="paused"]')
+    changed(full_call, reason="Something new")
+    page.wait_for_timeout(2500)
+    assert not page.get_by_text("Something new").is_visible()
+    page.get_by_role("button", name="Go on").click()
+    page.get_by_text("Something new").wait_for()
 
 
 def test_an_old_number_is_dated_and_a_lost_line_is_said(page_for: Open, alice: User, full_call: Call) -> None:

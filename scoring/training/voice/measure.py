@@ -15,11 +15,7 @@ from scoring.training.voice.clips import Archive, Clip, read_manifest, windows_o
 from scoring.types import Channel, CustomerWindow
 from scoring.voice import EMOTIONS, VoiceModel
 
-DISTRESS = (
-    "angry",
-    "fear",
-    "sad",
-)  # the acted classes behind frustration, anxiety and sadness (SCIENCE.md §1)
+DISTRESS = ("angry", "disgust", "fear", "sad")  # heard as frustration, anxiety, sadness (SCIENCE.md §1)
 KEEP = (1.0, 0.8, 0.6, 0.4, 0.2)
 ECE_BINS = 10
 BATCH_CLIPS = 64
