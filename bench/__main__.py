@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
-BENCHES = ("calls",)
+import django
+
+BENCHES = ("calls", "floor_tick")
 
 
 def main() -> int:
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "empathy_dash.settings")
+    django.setup()
     names = [sys.argv[1]] if len(sys.argv) > 1 else list(BENCHES)
     if names[0] not in BENCHES:
         print(f"No bench {names[0]!r}: choose of {', '.join(BENCHES)}.", file=sys.stderr)

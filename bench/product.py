@@ -112,11 +112,8 @@ class Product:
 def product(state: Path, **environment: str) -> Iterator[Product]:
     """Start it on free ports with its data in `state`, then stop it; `environment` goes to its processes."""
     port = free_port_pair()
-    clean = {
-        k: v
-        for k, v in os.environ.items()
-        if k not in ("DATABASE_URL", "REDIS_URL", "EMPATHY_EMBEDDED_VALKEY")
-    }
+    ours = ("DATABASE_URL", "REDIS_URL", "EMPATHY_EMBEDDED_VALKEY", "STAND_IN_MODELS")
+    clean = {name: value for name, value in os.environ.items() if name not in ours}
     env = clean | {
         "PORT": str(port),
         "DEMO_DIR": str(state),

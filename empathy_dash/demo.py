@@ -120,6 +120,7 @@ class Demo:
         try:
             _require_models()
             self._start_servers()
+            self._collect_static()
             logins = self._prepare_database()
             self._start(self._product())
             self._await_ready()
@@ -159,11 +160,20 @@ class Demo:
             "PORT": str(self.port),
             "DJANGO_SETTINGS_MODULE": "empathy_dash.settings",
             "STATIC_ROOT": str(self.state / "static"),
+            "HASHED_STATIC": "1",
             "PROMETHEUS_MULTIPROC_DIR": str(self.state / "metrics"),
         }
         shutil.rmtree(self.state / "metrics", ignore_errors=True)
         for folder in ("static", "metrics"):
             (self.state / folder).mkdir(exist_ok=True)
+
+    def _collect_static(self) -> None:
+        """Hash and compress the pages' files, unless that was done for just these."""
+        mark = _digest(("static", "requirements.txt"), "*")
+        note = self.state / "static" / "collected-from"
+        if not note.exists() or note.read_text() != mark:
+            self._manage("collectstatic", "--no-input", "--verbosity", "0")
+            note.write_text(mark)
 
     def _prepare_database(self) -> list[dict[str, str]]:
         """Migrate and seed, unless neither has changed since we last did it here."""
@@ -386,12 +396,12 @@ def _secret(file: Path) -> str:
     return file.read_text()
 
 
-def _digest(sources: Iterable[str]) -> str:
-    """Changes when any source file under these paths does."""
+def _digest(sources: Iterable[str], pattern: str = "*.py") -> str:
+    """Changes when any file of that pattern under these paths does."""
     digest = hashlib.sha256()
     for source in sources:
         path = ROOT / source
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+        for file in sorted(path.rglob(pattern)) if path.is_dir() else [path]:
             digest.update(str(file.relative_to(ROOT)).encode())
             digest.update(file.read_bytes() if file.is_file() else b"")
     return digest.hexdigest()

@@ -14,7 +14,6 @@ from whitenoise.storage import CompressedManifestStaticFilesStorage  # type: ign
 
 PACKAGED = {
     "vendor/plotly.min.js": ("plotly", "package_data/plotly.min.js"),
-    "vendor/htmx.min.js": ("django_htmx", "static/django_htmx/htmx-4.min.js"),
 }
 
 

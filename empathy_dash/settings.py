@@ -30,7 +30,6 @@ INSTALLED_APPS = [
     "django.contrib.staticfiles",
     "channels",
     "csp",
-    "django_htmx",
     "django_structlog",
     "allauth",
     "allauth.account",
@@ -50,7 +49,6 @@ MIDDLEWARE = [
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "allauth.account.middleware.AccountMiddleware",
-    "django_htmx.middleware.HtmxMiddleware",
     "django_structlog.middlewares.RequestMiddleware",
 ]
 
@@ -150,7 +148,14 @@ STATICFILES_FINDERS = [
     "django.contrib.staticfiles.finders.AppDirectoriesFinder",
     "empathy_dash.finders.PackageFinder",
 ]
-WHITENOISE_USE_FINDERS = True
+# After `collectstatic`: names carry a hash, so browsers keep them for ever; and they are compressed.
+if env.flag("HASHED_STATIC"):
+    STORAGES = {
+        "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+        "staticfiles": {"BACKEND": "empathy_dash.finders.HashedStorage"},
+    }
+else:
+    WHITENOISE_USE_FINDERS = True
 # The hash is that of the empty style element Plotly makes for itself.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {

@@ -76,38 +76,35 @@ class FirewallError(TypeError):
     """Somebody tried to put other audio than the customer's before an emotion model."""
 
 
-_KEY = object()
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, init=False)
 class CustomerWindow:
     """Three seconds of *customer* audio: the only thing an emotion model accepts.
 
-    Build it with `from_channel`; the constructor refuses, so agent audio cannot become one.
+    Made by `from_channel` alone: the constructor refuses, and so does `dataclasses.replace`, and
+    its samples cannot be written to. So agent audio cannot become one.
     """
 
     samples: FloatSamples
     """float32 [WINDOW_SAMPLES], full scale ±1, 8 kHz; zero-padded on the left when short."""
     start_ms: int
-    _key: object = field(repr=False, compare=False, default=None)
 
-    def __post_init__(self) -> None:
-        if self._key is not _KEY:
-            raise FirewallError("build a CustomerWindow with CustomerWindow.from_channel(...)")
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        raise FirewallError("build a CustomerWindow with CustomerWindow.from_channel(...)")
 
     @classmethod
-    def from_channel(
-        cls, channel: Channel, samples: Samples | FloatSamples, start_ms: int
-    ) -> CustomerWindow:
+    def from_channel(cls, channel: Channel, samples: Samples | FloatSamples, start_ms: int) -> CustomerWindow:
         """Cut to the last WINDOW_SAMPLES, or pad; FirewallError unless it is the customer's."""
         if channel is not Channel.CUSTOMER:
             raise FirewallError(f"{channel!s} audio may not reach an emotion model")
         wave = samples.astype(np.float32)
         if samples.dtype == np.int16:
             wave = wave / np.float32(32768.0)
-        wave = wave[-WINDOW_SAMPLES:]
-        wave = np.pad(wave, (WINDOW_SAMPLES - len(wave), 0))
-        return cls(samples=wave, start_ms=start_ms, _key=_KEY)
+        wave = np.pad(wave[-WINDOW_SAMPLES:], (max(0, WINDOW_SAMPLES - len(wave)), 0))
+        wave.setflags(write=False)
+        window = object.__new__(cls)
+        object.__setattr__(window, "samples", wave)
+        object.__setattr__(window, "start_ms", start_ms)
+        return window
 
 
 # --- what listening makes of audio -------------------------------------------------------------

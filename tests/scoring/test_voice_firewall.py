@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -29,11 +30,22 @@ def test_constructor_refuses_without_the_channel() -> None:
         CustomerWindow(samples=AGENT_AUDIO, start_ms=0)
 
 
+def test_a_customers_window_cannot_be_refilled() -> None:
+    window = CustomerWindow.from_channel(Channel.CUSTOMER, np.zeros(WINDOW_SAMPLES, np.float32), 0)
+    with pytest.raises(FirewallError):
+        dataclasses.replace(window, samples=AGENT_AUDIO)
+    with pytest.raises(ValueError, match="read-only"):
+        window.samples[:] = AGENT_AUDIO
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        window.samples = AGENT_AUDIO  # type: ignore[misc]
+
+
 class _Disguise(CustomerWindow):
     """A subclass that skips the check."""
 
-    def __post_init__(self) -> None:
-        pass
+    def __init__(self, samples: Any, start_ms: int) -> None:
+        object.__setattr__(self, "samples", samples)
+        object.__setattr__(self, "start_ms", start_ms)
 
 
 @pytest.mark.parametrize(
