@@ -1,4 +1,5 @@
-"""Dashboard sockets: a snapshot, then what happened since, at most once a second (docs/contracts.md).
+"""Dashboard sockets: a snapshot, then what happened since (docs/contracts.md): at most once a second,
+sooner when a caller has just finished a turn.
 
 Handlers only store; one ticker per socket sends. The channel layer may lose messages and never says
 so: a gap in `seq`, or falling behind Redis' own counters, leads to a fresh snapshot.
@@ -7,6 +8,7 @@ so: a gap in `seq`, or falling behind Redis' own counters, leads to a fresh snap
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import Any
 
@@ -23,6 +25,8 @@ from calls.mailbox import Mailbox, Seqs
 
 log = structlog.get_logger(__name__)
 FLUSH_S = 1.0
+URGENT_S = 0.4
+"""The same for what should not wait: a caller has just finished a turn, a state or a risk changed."""
 TICK_S = 5.0
 NOT_YOURS = 4404
 
@@ -56,7 +60,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         except Http404:
             await self.close(NOT_YOURS)
             return
-        self.mail, self.woken, self.counters = Mailbox(), asyncio.Event(), Seqs()
+        self.mail, self.counters = Mailbox(), Seqs()
+        self.woken, self.hurried = asyncio.Event(), asyncio.Event()
         for group in groups:
             await self.channel_layer.group_add(group, self.channel_name)
         self.watched = groups
@@ -73,6 +78,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     async def push(self, message: dict[str, Any]) -> None:
         self.mail.put(message["group"], message["seq"], message["event"], monotonic())
         self.woken.set()
+        if self.mail.urgent:
+            self.hurried.set()
 
     async def receive_json(self, content: Any, **kwargs: Any) -> None:
         if isinstance(content, dict) and content.get("type") == "refetch":
@@ -112,17 +119,21 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
                 await self.tick()
                 next_tick = monotonic() + TICK_S
                 continue
-            await asyncio.sleep(max(0.0, flushed + FLUSH_S - monotonic()))
+            await asyncio.sleep(max(0.0, flushed + URGENT_S - monotonic()))
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self.hurried.wait(), max(0.0, flushed + FLUSH_S - monotonic()))
             self.woken.clear()
+            self.hurried.clear()
             flushed = monotonic()
             await self.flush()
 
     async def flush(self) -> None:
         if self.mail.wants_snapshot:
             return await self.send_fresh()
+        urgent = self.mail.urgent
         before, after, events = self.mail.take()
         if events:
-            ends = {"from": self.numbered(before), "seq": self.numbered(after)}
+            ends = {"from": self.numbered(before), "seq": self.numbered(after), "urgent": urgent}
             await self.send_json({"type": "events", **ends, "events": events})
 
     async def send_fresh(self) -> None:

@@ -181,5 +181,7 @@ def fresh_tile(call: Call) -> wire.Doc:
     return tile
 
 
-def tile_messages(call: Call) -> list[Message]:
-    return [(group, {"type": "tile", "tile": call.tile}) for group in call.groups()]
+def tile_messages(call: Call, urgent: bool = False) -> list[Message]:
+    """`urgent`: a caller has just finished a turn, or state or risk changed; it should not wait."""
+    event: Event = {"type": "tile", "tile": call.tile} | ({"urgent": True} if urgent else {})
+    return [(group, event) for group in call.groups()]

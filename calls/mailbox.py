@@ -23,6 +23,7 @@ class Mailbox:
     wants_snapshot: bool = True
     snapshot_at: float = 0.0
     count: int = 0
+    urgent: bool = False
 
     def put(self, group: str, seq: int, event: Event, now: float) -> None:
         known = self.seq.get(group, 0)
@@ -37,6 +38,7 @@ class Mailbox:
     def add(self, event: Event) -> None:
         """A later tile of a call replaces an earlier one; everything else is kept in order."""
         self.count += 1
+        self.urgent |= event.get("urgent", False)
         key: tuple[Any, ...] = (self.count,)
         if event["type"] in ("tile", "gone"):
             key = ("tile", event["id"] if event["type"] == "gone" else event["tile"]["id"])
@@ -49,6 +51,7 @@ class Mailbox:
         """A snapshot that holds everything up to `seq` is about to be sent."""
         self.seq, self.sent = dict(seq), dict(seq)
         self.events.clear()
+        self.urgent = False
         self.wants_snapshot, self.snapshot_at = False, now
 
     def take(self) -> tuple[Seqs, Seqs, list[Event]]:
@@ -56,4 +59,5 @@ class Mailbox:
         before, self.sent = self.sent, dict(self.seq)
         events = list(self.events.values())
         self.events.clear()
+        self.urgent = False
         return before, dict(self.sent), events

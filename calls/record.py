@@ -185,7 +185,7 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
         pieces = load_pieces([item.call_id for item in due])
         for item in batch:
             call = calls[item.call_id]
-            heard = item.heard
+            heard, before = item.heard, call.tile
             if heard:
                 messages += [
                     (f"call.{call.pk}", {"type": "turn", "turn": wire.turn_doc(turn)}) for turn in heard.turns
@@ -194,7 +194,7 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
                 messages += write_view(call, pieces[item.call_id], close=item.close)
             else:
                 call.tile = fresh_tile(call)
-            messages += tile_messages(call)
+            messages += tile_messages(call, _is_urgent(before, call.tile, item))
         fields = [
             "media_ms",
             "scored_at",
@@ -212,6 +212,12 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
     for item in batch:
         for outcome in item.outcomes.values():
             metrics.HOPS.labels(outcome.name.lower()).inc()
+
+
+def _is_urgent(before: wire.Doc, after: wire.Doc, item: Scored) -> bool:
+    turns = item.heard.turns if item.heard else ()
+    changed = any(before.get(name) != after.get(name) for name in ("state", "risk", "status"))
+    return changed or any(turn.channel is t.Channel.CUSTOMER for turn in turns)
 
 
 def _write_pieces(batch: Sequence[Scored]) -> None:

@@ -26,6 +26,7 @@ from scoring.engine import Engine, EngineError, load_engine
 from scoring.types import CallHeard, CallWork, Channel, StreamState, StreamWork
 
 log = structlog.get_logger(__name__)
+BEHIND_MS = 1500
 SHIFT_S = 1.0
 """How long one wake-up keeps a worker, while there is work."""
 
@@ -55,11 +56,16 @@ def _warm(sender: Any, **_: Any) -> None:
 def score_due() -> None:
     """Claim due hops across calls, score them in one go, record them, and only then let go."""
     until = time.monotonic() + SHIFT_S
-    while claims := ledger().claim(settings.SCORE_BATCH) or ledger().claim_closing():
+    while claims := ledger().claim(batch_size()) or ledger().claim_closing():
         score(claims)
         if time.monotonic() > until:
             wake()
             return
+
+
+def batch_size() -> int:
+    """Small while we keep up, so that nobody waits for another call's words; full when behind."""
+    return settings.SCORE_BATCH if ledger().lag_ms() > BEHIND_MS else max(1, settings.SCORE_BATCH // 4)
 
 
 def score(claims: Sequence[Claim]) -> None:

@@ -65,9 +65,9 @@ const { refetch } = openLine(`/ws/calls/${root.dataset.call}/`, {
     if (message.now) sync(message.now);
     paint.request();
   },
-  onEvents(events) {
+  onEvents(events, urgent) {
     doc = applyAll(doc, events);
-    paint.request();
+    urgent ? paint.hurry() : paint.request();
   },
   onTick: (message) => sync(message.now),
   onState(state) {

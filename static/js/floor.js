@@ -136,9 +136,9 @@ const { refetch } = openLine("/ws/floor/", {
     sync(doc.now);
     changed();
   },
-  onEvents(events) {
+  onEvents(events, urgent) {
     doc = applyAll(doc, events);
-    changed();
+    changed(urgent);
   },
   onTick: (message) => sync(message.now),
   onState(state) {
@@ -149,9 +149,9 @@ const { refetch } = openLine("/ws/floor/", {
 });
 document.addEventListener("visibilitychange", () => document.hidden || refetch());
 
-function changed() {
+function changed(urgent = false) {
   filter.offer(new Set(Object.values(doc.calls).map((tile) => tile.queue)));
-  paint.request();
+  urgent ? paint.hurry() : paint.request();
 }
 
 // Elapsed times and ages move on even when nothing arrives.

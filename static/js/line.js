@@ -35,7 +35,7 @@ export function openLine(path, { onSnapshot, onEvents, onTick, onState }) {
     } else if (message.type === "events") {
       if (message.from !== undefined && !same(message.from, seq)) return refetch();
       seq = message.seq;
-      onEvents(message.events);
+      onEvents(message.events, message.urgent);
     } else if (message.type === "tick") {
       onTick(message);
     }

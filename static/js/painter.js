@@ -1,4 +1,6 @@
 // When to draw: at most once per interval, in one animation frame, never while the page is hidden.
+const HURRY_MS = 400;
+
 export function painter(draw, every = 1000) {
   let last = -Infinity;
   let timer = 0;
@@ -19,6 +21,13 @@ export function painter(draw, every = 1000) {
     timer = setTimeout(run, Math.max(0, last + every - performance.now()));
   }
 
+  // For what should not wait, unless the reader chose a slower rate.
+  function hurry() {
+    if (document.hidden || frame || every > 1000) return request();
+    clearTimeout(timer);
+    timer = setTimeout(run, Math.max(0, last + HURRY_MS - performance.now()));
+  }
+
   document.addEventListener("visibilitychange", () => {
     if (document.hidden) {
       clearTimeout(timer);
@@ -35,6 +44,7 @@ export function painter(draw, every = 1000) {
 
   return {
     request,
+    hurry,
     now,
     set every(ms) {
       every = ms;
