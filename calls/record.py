@@ -195,23 +195,15 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
             else:
                 call.tile = fresh_tile(call)
             messages += tile_messages(call, _is_urgent(before, call.tile, item))
-        fields = [
-            "media_ms",
-            "scored_at",
-            "engine",
-            "notes",
-            "tile",
-            "view",
-            "final",
-            "status",
-            "ended_at",
-            "end_reason",
-        ]
-        Call.objects.bulk_update(calls.values(), fields)
+        for item in batch:
+            calls[item.call_id].save(update_fields=_SCORED_FIELDS)
         transaction.on_commit(lambda: push.publish(messages))
     for item in batch:
         for outcome in item.outcomes.values():
             metrics.HOPS.labels(outcome.name.lower()).inc()
+
+
+_SCORED_FIELDS = ("media_ms", "scored_at", "engine", "notes", "tile", "view", "final", "status", "ended_at")
 
 
 def _is_urgent(before: wire.Doc, after: wire.Doc, item: Scored) -> bool:
