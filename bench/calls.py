@@ -29,6 +29,7 @@ from bench.product import Product, product
 from calls import demo
 
 TARGET_MS = 2000
+METRICS = {"Authorization": "Bearer bench"}
 HEARD_SLACK_MS = 300
 """A state counts as having heard a turn when it reaches to within this of the turn's end."""
 
@@ -137,7 +138,7 @@ def _cpu(running: Product) -> dict[str, float]:
 
 def _stage_cpu(running: Product) -> dict[str, float]:
     stages: dict[str, float] = {}
-    for line in requests.get(f"{running.url}/metrics", timeout=10).text.splitlines():
+    for line in requests.get(f"{running.url}/metrics", headers=METRICS, timeout=10).text.splitlines():
         if line.startswith("empathy_stage_cpu_ms_total{"):
             stage = line.split('stage="')[1].split('"')[0]
             stages[stage] = stages.get(stage, 0.0) + float(line.rsplit(" ", 1)[1])
@@ -167,7 +168,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each call lasts")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="empathy-bench-") as folder:
-        with product(Path(folder)) as running:
+        with product(Path(folder), METRICS_TOKEN="bench") as running:
             source = running.sql("select secret from calls_source where slug = 'phone'")[0][0]
             public_url = f"ws://127.0.0.1:{running.port + 1}/media/twilio/phone/"
             levels = []

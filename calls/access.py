@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -58,7 +58,7 @@ class MediaSource:
     team_id: int
     protocol: str
     enabled: bool
-    secrets: tuple[str, ...]
+    secrets: tuple[str, ...] = field(repr=False)
     public_url: str
     one_time_tokens_required: bool
     roles: dict[str, str]

@@ -267,7 +267,7 @@ local call, span, dropped = ARGV[1], 'span:' .. ARGV[1], 0
 local closing = ARGV[2] ~= ''
 if closing then
   local lease = redis.call('HGET', 'leases', call)
-  if not lease or string.match(lease, '^(.+):%d+$') ~= ARGV[2] then return -1 end
+  if not lease or string.match(lease, '^(.+):%d+$') ~= ARGV[2] then return -2 end
   if not redis.call('ZSCORE', 'closing', call) then
     redis.call('HDEL', 'leases', call)
     return -1
@@ -458,10 +458,22 @@ class Ledger:
         dropped, the call goes on.
         """
         if not self.extend(claim):
-            return False
+            return True  # somebody else's by now, and theirs to decide
         for state in states:
             self.save_state(claim.call_id, state)
-        return int(self._drop_call(args=[claim.call_id, claim.token, REJOIN_TTL_S, *Channel])) >= 0
+        return int(self._drop_call(args=[claim.call_id, claim.token, REJOIN_TTL_S, *Channel])) != -1
+
+    def silent_since(self, call_id: str, at_ms: int) -> bool:
+        """Nothing of the call is owed, and its media has put nothing since `at_ms`."""
+        span = self.client.hgetall(f"span:{call_id}")
+        for channel in Channel:
+            end, at = (span.get(f"{channel}:{name}".encode()) for name in ("end", "at"))
+            if at is not None and float(at) >= at_ms:
+                return False
+            # Hops leave in order, so while anything is owed the last one is.
+            if end and self.client.zscore("due", f"{call_id}:{channel}:{int(end) - 1}") is not None:
+                return False
+        return True
 
     # -- how far behind
 

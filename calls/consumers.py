@@ -9,13 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
+from importlib import import_module
 from time import monotonic
+from types import SimpleNamespace
 from typing import Any
 
 import orjson
 import structlog
 from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
+from django.conf import settings
+from django.contrib.auth import get_user
 from django.http import Http404
 from django.utils import timezone
 
@@ -140,6 +144,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         """Numbers first, then the snapshot: what comes between is applied twice, never missed."""
         seq = await database_sync_to_async(push.current_seqs)(self.watched)
         self.mail.begin(seq, monotonic())
+        await database_sync_to_async(self.check)()
         document = await database_sync_to_async(self.snapshot)()
         await self.send_json({"type": "snapshot", "seq": self.numbered(seq), **document})
 
@@ -154,7 +159,15 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             self.woken.set()
         await self.send_json({"type": "tick", "now": timezone.now().isoformat()})
 
+    def check(self) -> None:
+        """Http404 once the viewer is logged out, switched off, or may not hear all of this any more."""
+        session = import_module(settings.SESSION_ENGINE).SessionStore(self.scope["session"].session_key)
+        self.scope["user"] = get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
+        if not set(self.watched) <= set(self.find_groups()):
+            raise Http404
+
     def _look_around(self) -> tuple[Seqs, list[dict[str, Any]]]:
+        self.check()
         return push.current_seqs(self.watched), self.local_events()
 
 

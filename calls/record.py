@@ -7,14 +7,14 @@ derived (moments, nudges, tile, view) is recomputed from all pieces of the call 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -72,7 +72,7 @@ def open_call(new: OpenCall) -> Opened:
             call = _new_call(source, new)
         else:
             call.status, call.ended_at, call.end_reason = CallStatus.LIVE, None, ""
-            call.stream_ref = new.stream_ref
+            call.stream_ref = new.stream_ref[:120]
             call.final = None
             call.notes = [*call.notes, "The stream was cut and came back; what was said between is lost."]
             call.save()
@@ -87,7 +87,9 @@ def open_call(new: OpenCall) -> Opened:
 
 def _cut_off_just_before(source: Source, new: OpenCall) -> Call | None:
     recent = Q(status=CallStatus.LIVE) | Q(ended_at__gte=new.started_at - REJOIN_WITHIN)
-    calls = Call.objects.filter(recent, source=source, external_ref=new.external_ref)
+    calls = Call.objects.select_for_update(of=("self",)).filter(
+        recent, source=source, external_ref=new.external_ref[:120]
+    )
     return calls.select_related("agent", "team", "source").order_by("-started_at").first()
 
 
@@ -203,7 +205,9 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
             metrics.HOPS.labels(outcome.name.lower()).inc()
 
 
-_SCORED_FIELDS = ("media_ms", "scored_at", "engine", "notes", "tile", "view", "final", "status", "ended_at")
+_SCORED_FIELDS = (
+    "media_ms", "scored_at", "engine", "notes", "tile", "view", "final", "status", "ended_at", "end_reason",
+)  # fmt: skip
 
 
 def _is_urgent(before: wire.Doc, after: wire.Doc, item: Scored) -> bool:
@@ -277,6 +281,9 @@ def _advance(call: Call, item: Scored, now: datetime, engine: str) -> None:
         call.notes = [*call.notes, item.note]
     if item.heard:
         call.scored_at = now
+        if item.outcomes and not item.close and call.status != CallStatus.LIVE:
+            # Its audio goes on, whatever closed it: a stream that came back just then, a process away.
+            call.status, call.ended_at, call.end_reason, call.final = CallStatus.LIVE, None, "", None
     if item.close and call.status == CallStatus.LIVE:
         call.status, call.ended_at = CallStatus.ENDED, now
         metrics.CALLS_CLOSED.labels(call.status).inc()
@@ -285,12 +292,26 @@ def _advance(call: Call, item: Scored, now: datetime, engine: str) -> None:
 # --- calls that nobody ended ---------------------------------------------------------------------
 
 
-def close_lost(silent_since: datetime) -> list[str]:
+def close_lost(silent_since: datetime, is_silent: Callable[[str], bool] = lambda _: True) -> list[str]:
     """Live calls with nothing heard since then, whose media process must have died: mark them lost.
 
-    Returns their ids. What had arrived stays scored; the call says what is missing.
+    `is_silent` has the last word: a call that only waits for a worker is not lost. One transaction
+    a call, so that one that cannot be written holds up no other. Returns their ids.
     """
     quiet = Q(scored_at__lt=silent_since) | Q(scored_at=None, started_at__lt=silent_since)
+    found = Call.objects.filter(quiet, status=CallStatus.LIVE).values_list("pk", flat=True)
+    lost: list[str] = []
+    for pk in found:
+        try:
+            lost += _close_lost(quiet & Q(pk=pk)) if is_silent(str(pk)) else []
+        except DatabaseError:
+            raise
+        except Exception:
+            log.exception("could not close a lost call", call=str(pk))
+    return lost
+
+
+def _close_lost(quiet: Q) -> list[str]:
     with transaction.atomic():
         calls = list(
             Call.objects.select_for_update(of=("self",), skip_locked=True)

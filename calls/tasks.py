@@ -56,7 +56,7 @@ def _warm(sender: Any, **_: Any) -> None:
 def score_due() -> None:
     """Claim due hops across calls, score them in one go, record them, and only then let go."""
     until = time.monotonic() + SHIFT_S
-    while claims := ledger().claim(batch_size()) or ledger().claim_closing():
+    while claims := ledger().claim(batch_size()) or ledger().claim_closing(limit=1):
         score(claims)
         if time.monotonic() > until:
             wake()
@@ -73,15 +73,17 @@ def score(claims: Sequence[Claim]) -> None:
     metrics.BATCH.observe(sum(len(claim.hops) for claim in claims))
     gathered = {claim: gather(claim) for claim in claims}
     heard = hear([work for work, _ in gathered.values() if work])
-    ready = [claim for claim, (work, _) in gathered.items() if not work or claim.call_id in heard]
+    ready = [c for c, (work, _) in gathered.items() if not work or not c.hops or c.call_id in heard]
     for claim in set(claims) - set(ready):
         ledger().release(claim)
+    ready = [claim for claim in ready if ledger().extend(claim)]  # else somebody else has it by now
     batch = [result(claim, heard.get(claim.call_id), gathered[claim][1]) for claim in ready]
     try:
         record.record_scores(batch, engine().version)
     except Exception as error:
         for claim in ready:
-            ledger().release(claim, failed=not isinstance(error, OperationalError))
+            if claim.hops:  # a close that fails waits out its lease, so that others pass
+                ledger().release(claim, failed=not isinstance(error, OperationalError))
         raise
     for claim in ready:
         settle(claim, heard.get(claim.call_id))
@@ -124,7 +126,10 @@ def result(claim: Claim, heard: CallHeard | None, lost: Lost) -> Scored:
             metrics.STAGE_CPU.labels(stage).inc(cpu_ms)
     else:
         ahead = {hop.channel: hop.index + 1 for hop in claim.hops}
-    note = "" if heard else "Some audio could not be scored after three tries."
+    what = (
+        "Some audio could not be scored after three tries." if claim.hops else "Its last words are missing."
+    )
+    note = "" if heard else what
     return Scored(claim.call_id, heard, outcomes, ahead, close=not claim.hops, note=note)
 
 
@@ -166,6 +171,8 @@ def reconcile() -> None:
 @shared_task
 def close_stale() -> None:
     """Calls whose media process died can send no goodbye."""
-    for call_id in record.close_lost(timezone.now() - timedelta(seconds=settings.STALE_CALL_S)):
+    since = timezone.now() - timedelta(seconds=settings.STALE_CALL_S)
+    at_ms = int(since.timestamp() * 1000)
+    for call_id in record.close_lost(since, lambda call_id: ledger().silent_since(call_id, at_ms)):
         log.warning("call lost", call=call_id)
         ledger().drop_call(call_id)

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from django.contrib import admin
-from django.urls import include, path
+from django.urls import include, path, re_path
 
 from calls import ops
+from calls.views import errors
 
 urlpatterns = [
     path("admin/", admin.site.urls),
+    re_path(r"^account/(?:signup|email|confirm-email|password/reset|password/set)(?:/|$)", errors.closed),
     path("account/", include("allauth.account.urls")),
     path("health/live", ops.live),
     path("health/ready", ops.ready),

@@ -271,6 +271,6 @@ def _read(tokenizer: Any, result: Any, seconds: float) -> _Decoded:
             said.append(token)
         elif said and (token - tokenizer.timestamp_begin) * STAMP_S >= seconds - END_S:
             break
-    text = " ".join(tokenizer.decode(said).split())
+    text = " ".join(tokenizer.decode(said).replace("\0", "").split())
     logprob = result.scores[0] * len(tokens) / (len(tokens) + 1) if tokens else -9.0
     return _Decoded(text, logprob, result.no_speech_prob)

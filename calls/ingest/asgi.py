@@ -145,7 +145,7 @@ class _Door:
         opening = asyncio.create_task(self._open(source, start, stream))
         why, reason = None, "The audio stream broke off."
         try:
-            reason = await self._listen(stream, opening)
+            reason = await self._listen(stream, start, opening)
         except Refused as refusal:
             why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
         finally:
@@ -190,9 +190,11 @@ class _Door:
                 return True
             raise Refused(TRY_LATER, "cannot check the token") from None
 
-    async def _listen(self, stream: Stream, opening: asyncio.Task[None]) -> str:
+    async def _listen(self, stream: Stream, start: twilio.Start, opening: asyncio.Task[None]) -> str:
         """Frames until an end; returns why it ended, in words for the call's record."""
         session = stream.session
+        # A frame that does not say whose voice it is belongs to nobody, unless the stream has one track.
+        only_track = start.tracks[0] if len(start.tracks) == 1 else ""
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(IDLE_S) as deadline:
@@ -203,7 +205,10 @@ class _Door:
                     message = twilio.parse(frame)
                     if isinstance(message, twilio.Media):
                         hops = session.media(
-                            message.track, message.timestamp_ms, message.payload, int(time.monotonic() * 1000)
+                            message.track or only_track,
+                            message.timestamp_ms,
+                            message.payload,
+                            int(time.monotonic() * 1000),
                         )
                         if hops:
                             stream.add(hops)

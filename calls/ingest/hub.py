@@ -162,7 +162,8 @@ class Hub:
             while batch := self._batch():
                 taken = await self._put([piece for _, piece in batch])
                 for stream, _ in batch[:taken]:
-                    stream.waiting.popleft()
+                    if stream.waiting:  # given up meanwhile
+                        stream.waiting.popleft()
                 written += taken
                 if taken < len(batch):
                     break

@@ -103,7 +103,7 @@ def _media(raw: dict[str, Any]) -> Media | Malformed:
         timestamp_ms = _whole(at)
         if timestamp_ms is None or timestamp_ms > MAX_TIMESTAMP_MS:
             return Malformed("media timestamp is not a time")
-    return Media(_text(media.get("track")) or "inbound", timestamp_ms, payload, _stream_sid(raw))
+    return Media(_text(media.get("track")), timestamp_ms, payload, _stream_sid(raw))
 
 
 def _start(raw: dict[str, Any]) -> Start | Malformed:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 
 
@@ -24,3 +24,8 @@ def server_error(request: HttpRequest) -> HttpResponse:
 def _page(request: HttpRequest, status: int, heading: str, words: str) -> HttpResponse:
     context = {"heading": heading, "words": words}
     return render(request, "errors/page.html", context, status=status)
+
+
+def closed(request: HttpRequest) -> HttpResponse:
+    """Account pages nobody needs: administrators make people and set their passwords."""
+    raise Http404
