@@ -149,7 +149,10 @@ def longest_unexplained(pattern: TalkPattern, turns: Sequence[Turn], rubric: Rub
 
 
 def risk_of(felt: Trace, raised: Sequence[AlertCause], rubric: RubricSpec, now_ms: int) -> Risk:
-    """Distress with hysteresis; a fresh alert keeps its own severity for a while."""
+    """Distress with hysteresis; a fresh alert keeps its own severity for a while.
+
+    With a caller who is calm or satisfied even a grave alert is only worth watching.
+    """
     rules, risk = rubric.risk, Risk.CALM
     for point in felt.points:
         d = point.distress
@@ -160,9 +163,9 @@ def risk_of(felt: Trace, raised: Sequence[AlertCause], rubric: RubricSpec, now_m
         else:
             risk = Risk.CALM
     fresh = {a.severity for a in raised if now_ms - a.t_ms <= rules.recent_ms and a.cause != "distress-high"}
-    if Risk.HELP in fresh:
-        return Risk.HELP
-    return Risk.WATCH if Risk.WATCH in fresh and risk is Risk.CALM else risk
+    if risk is Risk.CALM:
+        return Risk.WATCH if fresh - {Risk.CALM} else risk
+    return Risk.HELP if Risk.HELP in fresh else risk
 
 
 def reason_of(

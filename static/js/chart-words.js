@@ -37,7 +37,7 @@ function sentence({ moments, opportunities, nudges, alerts }) {
   parts.push(`At ${clock(last.t_ms)} the caller seems ${stateLook(last.state)[1].toLowerCase()}.`);
   const counted = [
     [opportunities.length, "opportunity", "opportunities"],
-    [nudges.length, "cue shown", "cues shown"],
+    [nudges.length, "possible cue", "possible cues"],
     [alerts.length, "alert", "alerts"],
   ];
   parts.push(`${counted.map(([n, one, many]) => `${n} ${n === 1 ? one : many}`).join(", ")}.`);
