@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError, transaction
+from django.db import OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
@@ -304,7 +304,7 @@ def close_lost(silent_since: datetime, is_silent: Callable[[str], bool] = lambda
     for pk in found:
         try:
             lost += _close_lost(quiet & Q(pk=pk)) if is_silent(str(pk)) else []
-        except DatabaseError:
+        except OperationalError:  # the database is away: nothing else would succeed
             raise
         except Exception:
             log.exception("could not close a lost call", call=str(pk))

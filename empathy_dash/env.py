@@ -51,8 +51,10 @@ def database(name: str) -> dict[str, Any]:
         return {"ENGINE": "django.db.backends.postgresql", "NAME": "empathy_dash"}
     try:
         parts = conninfo_to_dict(url)
-    except ProgrammingError as error:
-        raise EnvError(f"{name} is not a PostgreSQL URL (postgresql://…): {error}") from error
+    except ProgrammingError:  # its text quotes the URL, password and all
+        raise EnvError(
+            f"{name} is not a PostgreSQL URL: use postgresql://user:password@host:5432/name"
+        ) from None
     host = unquote(str(parts.pop("host", "") or ""))
     return {
         "ENGINE": "django.db.backends.postgresql",
