@@ -118,7 +118,7 @@ BAD_URLS = [
 @pytest.mark.parametrize("url", BAD_URLS)
 def test_a_bad_database_url_is_named(given: pytest.MonkeyPatch, url: str) -> None:
     given.setenv("KNOB", url)
-    with pytest.raises(env.EnvError, match=r"^KNOB is not a PostgreSQL URL \(postgresql://"):
+    with pytest.raises(env.EnvError, match="^KNOB is not a PostgreSQL URL: use postgresql://"):
         env.database("KNOB")
 
 
