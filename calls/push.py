@@ -22,6 +22,7 @@ from calls.metrics import PUSH_FAILED
 log = structlog.get_logger(__name__)
 Event = dict[str, Any]
 SEND_TIMEOUT_S = 5.0
+SEQ_TTL_S = 7 * 24 * 3600
 
 
 @cache
@@ -45,7 +46,9 @@ def publish(messages: Sequence[tuple[str, Event]]) -> None:
         with _redis().pipeline(transaction=False) as pipe:
             for group, _ in messages:
                 pipe.incr(f"seq:{group}")
-            numbers = pipe.execute()
+            for group in {group for group, _ in messages}:
+                pipe.expire(f"seq:{group}", SEQ_TTL_S)
+            numbers = pipe.execute()[: len(messages)]
         numbered = [(g, int(n), e) for (g, e), n in zip(messages, numbers, strict=True)]
         asyncio.run_coroutine_threadsafe(_send(numbered), _loop()).result(SEND_TIMEOUT_S)
     except (redis.RedisError, OSError, TimeoutError) as error:

@@ -8,6 +8,7 @@ English. Where it must choose, it masks: SCIENCE §8 wants no leak.
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
@@ -102,6 +103,9 @@ MONTH = (
 )
 EXPIRY = re.compile(r"\b(?:expir\w+|exp|valid (?:thru|through|until|to)|good (?:thru|through))\b", re.I)
 READING = re.compile(r"\bcard'?s? (?:number|ending)|\bnumber(?:'s| is)", re.I)
+EXACT = re.compile(
+    r"\b(?:c\.?v\.?[vc]\.?2?|c\.?s\.?c|security code|s\.?s\.?n|social security|sort code)\b", re.I
+)
 MONTH_WORD = re.compile(rf"\b{MONTH}\b", re.I)
 
 # --- whole patterns -------------------------------------------------------------------------
@@ -164,16 +168,36 @@ class Redacted:
 def redact(text: str, carry: Carry | None = None) -> Redacted:
     """Mask what must not be kept; `carry` is that of the same speaker's turn before."""
     carry = carry or Carry()
+    text = _plain_digits(text)
     masks = list(_patterns(text))
-    tokens = _tokens(text, masks, strict=carry.pending > 0 or bool(READING.search(text)))
+    strict = carry.pending > 0 or bool(READING.search(text)) or bool(EXACT.search(text))
+    tokens = _tokens(text, masks, strict=strict)
     runs = _runs(tokens)
     for run in runs:
         label = _judge(run, text, tokens, carry)
         if label is not None:
             masks.append(Mask(run.start, run.end, label))
+    masks.extend(_cards_in_disguise(tokens, text, carry))
     masks.extend(_expiry_months(text, masks))
     merged = tuple(_merged(text, masks))
     return Redacted(apply(text, merged), merged, _carried(text, runs, merged, carry))
+
+
+def _plain_digits(text: str) -> str:
+    """Digits of other scripts and circled ones as ASCII, one character for one."""
+    return "".join(
+        c if c.isascii() or (digit := unicodedata.digit(c, None)) is None else str(digit) for c in text
+    )
+
+
+def _cards_in_disguise(tokens: Sequence[Token], text: str, carry: Carry) -> Iterable[Mask]:
+    """A card number that marks or words of money, time or quantity run through: as long as a card's,
+    and either valid or said of a card."""
+    lifted = [replace(t, bar=False) for t in tokens if t.text not in UNITS and t.text not in CURRENCY]
+    for run in _runs(lifted):
+        of_a_card = len(run.digits) >= CARD_DIGITS.start and _kind(run, text, carry) == "card"
+        if of_a_card or (len(run.digits) in CARD_DIGITS and luhn(run.digits)):
+            yield Mask(run.start, run.end, "card")
 
 
 def apply(text: str, masks: Iterable[Mask]) -> str:

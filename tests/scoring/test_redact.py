@@ -210,3 +210,36 @@ def test_a_thousand_planted_cards_leak_nothing() -> None:
         card = with_check_digit("".join(random.choices("0123456789", k=15)))
         said = " ".join(DIGIT_WORDS[int(d)] if random.random() < 0.5 else d for d in card)
         assert as_digits(redact(f"so the number is {said}, okay?").text) == ""
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "my card is $4111 1111 1111 1111",
+        "It's 4111 1111 1111 1111 dollars",
+        "four one one one dollars one one one one dollars one one one one dollars one one one one",
+        "card number 4-1-1-1. 1-1-1-1 1-1-1-1. 1-1-1-1-1",
+        "the card, 4111 euros 1111 hours 1111 percent 1112",
+        "ssn is 12:34 56 789",
+        "cvv 12.5 7",
+        "\u2460\u2461\u2462\u2463\u2464\u2465\u2466\u2467\u2468\u2460\u2461",
+        "\uff14\uff11\uff11\uff11 1111 1111 1111",
+    ],
+)
+def test_a_number_in_disguise_is_masked_whole(said: str) -> None:
+    assert not re.search(r"\d|\b(one|four)\b", redact(said).text)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "You charged me a $35 late fee",
+        "it's 150 dollars at 12:30 on the 14th",
+        "$1,250.75 and then $300",
+        "I paid $40.00, $35.00, $20.00 and $25.00 last month",
+        "taken $160 on 3/4/2024 and $160 on 4/4/2024",
+        "my card was charged $45 on the 3rd and $1,200 on the 14th of May",
+    ],
+)
+def test_money_and_dates_stay_beside_words_of_cards(said: str) -> None:
+    assert redact(said).text == said
