@@ -10,7 +10,7 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
-from django.db import connection
+from django.db import OperationalError, connection
 
 from calls.access import MediaSource, media_source
 from calls.ingest import auth
@@ -85,7 +85,13 @@ def read(options: dict[str, Any]) -> Sides:
 
 
 def find_source(slug: str) -> MediaSource:
-    source = media_source(slug)
+    try:
+        source = media_source(slug)
+    except OperationalError as error:
+        raise CommandError(
+            "The database does not answer. Is the demo running (`make demo`; with another PORT, say the "
+            f"same here), or is DATABASE_URL wrong? ({str(error).strip().splitlines()[0]})"
+        ) from error
     if source is None:
         slugs = ", ".join(Source.objects.values_list("slug", flat=True)) or "none yet"
         raise CommandError(f"There is no source {slug!r}. Sources: {slugs}.")
