@@ -58,8 +58,6 @@ def apply(doc: Doc, event: dict[str, Any]) -> Doc:
     if "calls" in doc:
         if kind == "tile":
             doc["calls"] = doc["calls"] | {event["tile"]["id"]: event["tile"]}
-        elif kind == "gone":
-            doc["calls"] = {key: tile for key, tile in doc["calls"].items() if key != event["id"]}
         elif kind == "lag":
             doc["lag_ms"] = event["lag_ms"]
         return doc

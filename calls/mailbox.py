@@ -40,8 +40,8 @@ class Mailbox:
         self.count += 1
         self.urgent |= event.get("urgent", False)
         key: tuple[Any, ...] = (self.count,)
-        if event["type"] in ("tile", "gone"):
-            key = ("tile", event["id"] if event["type"] == "gone" else event["tile"]["id"])
+        if event["type"] == "tile":
+            key = ("tile", event["tile"]["id"])
         elif event["type"] == "lag":
             key = ("lag",)
         self.events.pop(key, None)

@@ -9,10 +9,6 @@ function applyFloor(doc, event) {
   switch (event.type) {
     case "tile":
       return { ...doc, calls: { ...doc.calls, [event.tile.id]: event.tile } };
-    case "gone": {
-      const { [event.id]: _, ...calls } = doc.calls;
-      return { ...doc, calls };
-    }
     case "lag":
       return { ...doc, lag_ms: event.lag_ms };
     default:

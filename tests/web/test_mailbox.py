@@ -14,7 +14,6 @@ def tile(call: str, media_ms: int) -> dict:
 events = st.lists(
     st.one_of(
         st.builds(tile, st.sampled_from("abc"), st.integers(0, 99)),
-        st.builds(lambda call: {"type": "gone", "id": call}, st.sampled_from("abc")),
         st.builds(lambda lag: {"type": "lag", "lag_ms": lag}, st.integers(0, 99)),
     ),
     max_size=30,

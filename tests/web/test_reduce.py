@@ -31,7 +31,6 @@ def floor_events(doc: dict[str, Any], dice: random.Random) -> list[dict[str, Any
                     "tile": dice.choice(tiles) | {"risk": dice.choice(["calm", "help"])},
                 },
                 lambda: {"type": "tile", "tile": dice.choice(tiles) | {"id": dice.choice(ids)}},
-                lambda: {"type": "gone", "id": dice.choice(ids)},
                 lambda: {"type": "lag", "lag_ms": dice.randrange(9000)},
                 lambda: {"type": "something new"},
             ]
