@@ -1,6 +1,6 @@
 """How many live two-channel calls this machine scores in time, and where the CPU goes.
 
-    python -m bench calls [--levels 5,10,20] [--seconds 60]
+    python -m bench calls [--levels 8,10,15,20] [--seconds 60]
 
 Each level plays that many demo calls at once, at real time, through media, workers and database to
 a supervisor's floor socket. speech→screen: from the end of a customer's turn (known from the
@@ -27,6 +27,7 @@ from websockets.exceptions import ConnectionClosed
 from bench.load import Played, play, tracks
 from bench.product import Product, product
 from calls import demo
+from calls.buffer import Ledger
 
 TARGET_MS = 2000
 METRICS = {"Authorization": "Bearer bench"}
@@ -45,8 +46,12 @@ class Floor(threading.Thread):
         self.done = threading.Event()
 
     def run(self) -> None:
+        ledger, asked = Ledger.connect(self.product.urls().redis), 0.0
         with self.product.socket("/ws/floor/", self.session) as ws:
             while not self.done.is_set():
+                if time.monotonic() - asked >= 1:
+                    asked = time.monotonic()
+                    self.lag_ms.append(ledger.lag_ms())
                 try:
                     message = json.loads(ws.recv(timeout=1))
                 except TimeoutError:
@@ -58,8 +63,6 @@ class Floor(threading.Thread):
                     if event["type"] == "tile" and event["tile"]["spark"]:
                         tile = event["tile"]
                         self.seen.setdefault(tile["label"], []).append((now, tile["spark"][-1][0]))
-                    elif event["type"] == "lag":
-                        self.lag_ms.append(event["lag_ms"])
 
     def latencies_ms(self, call: Played) -> tuple[list[float], int]:
         """Per customer turn, and how many were never seen."""
@@ -164,7 +167,7 @@ def _percentile(values: list[Any], p: int) -> float | None:
 
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench calls", description=__doc__)
-    parser.add_argument("--levels", default="5,10,20,30", help="numbers of calls at once")
+    parser.add_argument("--levels", default="8,10,15,20", help="numbers of calls at once")
     parser.add_argument("--seconds", type=float, default=60.0, help="how long each call lasts")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="empathy-bench-") as folder:

@@ -1,6 +1,6 @@
 """Main-thread time the floor takes per one-second tick, by number of tiles, in headless Chromium.
 
-    python bench/floor_tick.py [tiles …]     # default 40 100 200; prints JSON, asserts nothing
+    python -m bench floor_tick [tiles …]     # default 40 100 200; prints JSON, asserts nothing
 
 Runs the real templates and scripts over made-up calls (tests/web/site.py): every call has a new point each
 second. `task_ms` is all CPU time of Chromium's main thread in a tick (parsing the message, script, style,
@@ -21,6 +21,8 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 TICKS = 20
+SITE = {"DJANGO_SETTINGS_MODULE": "tests.web.site_settings"}
+"""The runner has set up the product's settings; the made-up site has its own."""
 PARTS = {
     "task_ms": "TaskDuration",
     "script_ms": "ScriptDuration",
@@ -42,7 +44,8 @@ window.requestAnimationFrame = (draw) => ask((now) => {
 
 def measure(playwright: Any, tiles: int, port: int) -> dict[str, Any]:
     site = subprocess.Popen(
-        [sys.executable, "-m", "tests.web.site", str(port)], cwd=ROOT, env=os.environ | {"TILES": str(tiles)},
+        [sys.executable, "-m", "tests.web.site", str(port)],
+        cwd=ROOT, env=os.environ | SITE | {"TILES": str(tiles)},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
@@ -91,7 +94,3 @@ def main(arguments: list[str]) -> int:
         results = [measure(playwright, int(n), 8790 + i) for i, n in enumerate(arguments or (40, 100, 200))]
     print(json.dumps({"what": "floor tick, main thread", "floor_tick": results}, indent=2))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))

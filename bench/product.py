@@ -50,24 +50,6 @@ class Product:
         assert urls, f"no servers run on {self.state}"
         return urls
 
-    def environment(self) -> dict[str, str]:
-        """For a manage.py command beside it."""
-        urls = self.urls()
-        return os.environ | {
-            "DATABASE_URL": urls.database,
-            "REDIS_URL": urls.redis,
-            "PORT": str(self.port),
-            "DJANGO_SETTINGS_MODULE": "empathy_dash.settings",
-        }
-
-    def manage(self, *words: str, timeout_s: float = 120) -> str:
-        command = [sys.executable, "manage.py", *words]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self.environment(), capture_output=True, text=True, timeout=timeout_s
-        )
-        assert done.returncode == 0, f"{words}: {done.stdout}\n{done.stderr}"
-        return done.stdout
-
     def sql(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.urls().database) as connection:
             return connection.execute(query, parameters).fetchall()

@@ -17,10 +17,9 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from calls import metrics, push, record
+from calls import metrics, record
 from calls.buffer import Claim, ledger
 from calls.choices import Outcome
-from calls.models import Team
 from calls.record import Scored
 from scoring.engine import Engine, EngineError, load_engine
 from scoring.types import CallHeard, CallWork, Channel, StreamState, StreamWork
@@ -102,7 +101,7 @@ Lost = dict[tuple[Channel, int], Outcome]
 
 
 def gather(claim: Claim) -> tuple[CallWork | None, Lost]:
-    """The audio a claim needs, and the hops that never came. No work when every hop is poison."""
+    """The audio a claim needs, and the hops that never came. No work for poison, claimed by itself."""
     streams, lost = [], Lost()
     for channel in Channel:
         state = ledger().load_state(claim.call_id, channel)
@@ -152,20 +151,16 @@ def skip(claim: Claim, channel: Channel) -> StreamState:
     return state if last <= state.next_index else StreamState(channel, last, last)
 
 
-def wake(workers: int = 1) -> None:
-    for _ in range(workers):
-        current_app.send_task("calls.tasks.score_due", queue="score", ignore_result=True, expires=10)
+def wake() -> None:
+    current_app.send_task("calls.tasks.score_due", queue="score", ignore_result=True, expires=10)
 
 
 @shared_task
 def reconcile() -> None:
-    """Each second: wake workers for what is owed too long or ready to close; tell floors the lag."""
-    lag = ledger().lag_ms()
-    metrics.LAG.set(lag)
+    """Each second: wake workers for what is owed too long or ready to close."""
+    metrics.LAG.set(ledger().lag_ms())
     if ledger().overdue(1000) or ledger().closing_ready(limit=1):
         wake()
-    teams = Team.objects.filter(calls__status="live").distinct().values_list("pk", flat=True)
-    push.publish([(f"team.{team}", {"type": "lag", "lag_ms": lag}) for team in teams])
 
 
 @shared_task

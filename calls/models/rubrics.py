@@ -19,10 +19,6 @@ class Rubric(models.Model):
     def __str__(self) -> str:
         return self.name
 
-    @property
-    def current(self) -> RubricVersion:
-        return self.versions.latest("number")
-
 
 class RubricVersion(models.Model):
     """Immutable: the database refuses to update a row, so an old call's score stays explainable."""
