@@ -1,14 +1,12 @@
-"""The `speech` and `redaction` tasks of `python -m scoring.evaluate` (SCIENCE §9)."""
+"""The `speech` task of `python -m scoring.evaluate` (SCIENCE §9)."""
 
 from __future__ import annotations
 
 import argparse
-import csv
 import json
 import re
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -88,7 +86,8 @@ def _measure(model: Any, path: Path, said: str) -> Report:
     for side in sides:
         ear = listen.Ear(listen.Segmenter(), side, 0, len(side) // HOP_SAMPLES)
         _, heard = listen.listen(ear, listen.activity([ear], vad)[0], Channel.AGENT, closing=True)
-        spans += [(turn, listen.cut(side, 0, turn.start_ms, turn.end_ms)) for turn in heard.turns]
+        told = {turn.start_ms: turn for turn in heard.turns}  # a reopened turn is told again, longer
+        spans += [(turn, listen.cut(side, 0, turn.start_ms, turn.end_ms)) for turn in told.values()]
     spans.sort(key=lambda item: item[0].start_ms)
     start = time.process_time()
     texts = [transcript.text for transcript in model.transcribe([audio for _, audio in spans])]
@@ -139,102 +138,3 @@ def edits(reference: Sequence[str], got: Sequence[str]) -> int:
         for j, other in enumerate(got, 1):
             before, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, before + (word != other))
     return row[-1]
-
-
-# --- redaction ------------------------------------------------------------------------------
-
-TEXT_COLUMNS = ("text", "utterance", "transcript", "input", "turn_text")
-SECRET_COLUMNS = ("secret", "secrets", "planted", "must_mask", "leak", "value", "pii", "sensitive")
-KEEP_COLUMNS = ("keep", "must_keep")
-LABEL_COLUMNS = ("label", "kind", "type", "redact", "is_sensitive", "expected")
-CALL_COLUMNS = ("call", "call_id", "conversation", "dialogue", "group")
-WHO_COLUMNS = ("channel", "speaker", "who")
-NOTHING_PLANTED = frozenset(
-    ("", "0", "no", "none", "false", "clean", "negative", "keep", "safe", "benign", "ok")
-)
-
-
-def redaction_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--csv",
-        type=Path,
-        required=True,
-        help="text, then secret (what must not survive, several split by |; empty: nothing may be masked) or "
-        "label (empty, 0 or none: nothing may be masked); optional keep (must survive), call and channel "
-        "(turns of one speaker carry on in file order)",
-    )
-
-
-@dataclass(frozen=True)
-class _Case:
-    text: str
-    secrets: tuple[str, ...]
-    keep: tuple[str, ...]
-    planted: bool
-    speaker: tuple[str, str] | None
-
-
-def redaction(options: argparse.Namespace) -> tuple[Report, str]:
-    """Leaks: planted rows whose secret (or, if not named, anything) survives. n: rows."""
-    from scoring.redact import Carry, redact
-
-    carried: dict[tuple[str, str], Carry] = {}
-    leaks, over, n = [], [], 0
-    for n, case in enumerate(_cases(options.csv), 1):
-        done = redact(case.text, carried.get(case.speaker) if case.speaker else None)
-        if case.speaker:
-            carried[case.speaker] = done.carry
-        leaked = [secret for secret in case.secrets if _survives(secret, done.text)]
-        if leaked or (case.planted and not done.masks):
-            leaks.append(n)
-        if (not case.planted and done.masks) or any(part not in done.text for part in case.keep):
-            over.append(n)
-    report = {
-        "leaks": len(leaks),
-        "over_redacted": len(over),
-        "n": n,
-        "leak_rows": leaks[:100],
-        "over_redacted_rows": over[:100],
-    }
-    return report, f"{len(leaks)} leaks, {len(over)} over-redacted, of {n}"
-
-
-def _cases(path: Path) -> Iterator[_Case]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {error}") from error
-    if not rows:
-        raise DataError(f"{path} has no rows")
-    names = {name.strip().lower(): name for name in rows[0] if name}
-
-    def column(known: Sequence[str]) -> str | None:
-        return next((names[name] for name in known if name in names), None)
-
-    text, secret, label = column(TEXT_COLUMNS), column(SECRET_COLUMNS), column(LABEL_COLUMNS)
-    if text is None or (secret is None and label is None):
-        raise DataError(f"{path} needs a column text, and secret or label; it has {', '.join(names)}")
-    keep, call, who = column(KEEP_COLUMNS), column(CALL_COLUMNS), column(WHO_COLUMNS)
-    for row in rows:
-        secrets = _parts(row.get(secret) if secret else None)
-        marked = (row.get(label) or "").strip().lower() not in NOTHING_PLANTED if label else False
-        yield _Case(
-            text=row.get(text) or "",
-            secrets=secrets,
-            keep=_parts(row.get(keep) if keep else None),
-            planted=bool(secrets) if secret else marked,
-            speaker=(row.get(call) or "", (row.get(who) or "") if who else "") if call else None,
-        )
-
-
-def _parts(value: str | None) -> tuple[str, ...]:
-    return tuple(part.strip() for part in (value or "").split("|") if part.strip())
-
-
-def _survives(secret: str, text: str) -> bool:
-    """As written, or as its digits with any marks and spaces between."""
-    if secret.lower() in text.lower():
-        return True
-    digits = re.sub(r"\D", "", secret)
-    return len(digits) >= 3 and digits in re.sub(r"[\s.,/()-]", "", text)

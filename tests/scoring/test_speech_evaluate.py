@@ -1,4 +1,4 @@
-"""`python -m scoring.evaluate speech` and `redaction`."""
+"""`python -m scoring.evaluate speech`."""
 
 from __future__ import annotations
 
@@ -18,35 +18,6 @@ def report(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, object]:
     assert main([*args, "--json"]) == 0
     loaded: dict[str, object] = json.loads(capsys.readouterr().out)
     return loaded
-
-
-def test_redaction_counts_leaks_and_overreach(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "planted.csv"
-    path.write_text(
-        "call,channel,text,secret,keep\n"
-        "1,customer,my card is 4111 1111,41111111,\n"
-        "1,customer,1111 1111,11111111,\n"
-        "2,customer,I paid $150 in 2023,,$150\n"
-        "3,customer,the word is swordfish,swordfish,\n"
-    )
-    told = report(capsys, "redaction", "--csv", str(path))
-    assert (told["leaks"], told["over_redacted"], told["n"]) == (1, 0, 4)
-    assert told["leak_rows"] == [4]
-
-
-def test_redaction_with_labels_only(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "labels.csv"
-    path.write_text("text,label\nfour one one one one one one one one,card\nit took 3 days,none\nfine,card\n")
-    told = report(capsys, "redaction", "--csv", str(path))
-    assert (told["leaks"], told["over_redacted"], told["n"]) == (1, 0, 3)
-
-
-@pytest.mark.parametrize("content", ["", "words\nhello\n", "text\nhello\n"])
-def test_bad_csv_is_refused(tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
-    path = tmp_path / "bad.csv"
-    path.write_text(content)
-    assert main(["redaction", "--csv", str(path)]) == 2
-    assert "bad.csv" in capsys.readouterr().err
 
 
 def test_speech_gives_wer_and_cpu(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
