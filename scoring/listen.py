@@ -33,6 +33,10 @@ MIN_SPEECH = 6  # 192 ms of voice, or it is no turn
 LONGEST = 375  # 12 s
 CUT_IN = 31  # a forced cut falls on the quietest frame of the last second
 PAD = 4  # 128 ms on both sides of a turn
+# A pause for thought is not the end: who goes on so soon reopens the turn just ended, as long as it is
+# short. It comes again under the same start with all its words, and recognition has heard them together.
+REOPEN = 37  # 1.2 s of silence at most …
+REOPENABLE = 125  # … after a turn of at most 4 s: more would cost a third more recognition
 
 # Voice windows of the customer.
 GRID_HOPS = 3  # one per 1.5 s …
@@ -144,6 +148,10 @@ class Segmenter:
     """The open turn has had a voice window."""
     loud: list[int] = field(default_factory=list)
     """RMS of the newest CUT_IN frames of a long open turn."""
+    ended: tuple[int, bool, int] | None = None
+    """First frame, `joined` and `voiced` of the turn that ended last, while it may be reopened."""
+    told: int = 0
+    """`voiced` of the open turn when it was told before; 0 unless it was reopened."""
 
     @classmethod
     def load(cls, detail: Mapping[str, Any], next_hop: int = 0) -> Segmenter:
@@ -152,7 +160,8 @@ class Segmenter:
             frame = next_hop * HOP_SAMPLES // FRAME
             return cls(frame=frame, hop=next_hop, last=frame)
         rnn = np.frombuffer(base64.b64decode(detail["rnn"]), dtype="<f4").reshape(STATE_SHAPE)
-        return cls(**{**detail, "rnn": rnn, "loud": list(detail["loud"])})
+        ended = tuple(detail["ended"]) if detail.get("ended") else None
+        return cls(**{**detail, "rnn": rnn, "loud": list(detail["loud"]), "ended": ended})
 
     def dump(self) -> dict[str, object]:
         rnn = base64.b64encode(np.asarray(self.rnn, dtype="<f4").tobytes()).decode()
@@ -161,8 +170,9 @@ class Segmenter:
     def keep_from_hop(self, channel: Channel) -> int:
         """The first hop whose audio is needed again."""
         first = self.frame * FRAME - CONTEXT - PAD * FRAME
-        if self.turn is not None:
-            first = min(first, (self.turn - PAD) * FRAME)
+        for start in (self.turn, self.ended[0] if self.ended else None):
+            if start is not None:
+                first = min(first, (start - PAD) * FRAME)
         if channel is Channel.CUSTOMER:
             first = min(first, self.hop * HOP_SAMPLES - WINDOW_MS * RATE_HZ // 1000)
         return max(0, first // HOP_SAMPLES)
@@ -274,8 +284,9 @@ class _Walk:
         if now.stretch is None:
             now.stretch = now.frame - 1
         if now.turn is None:
-            now.turn, now.voiced, now.windowed, now.joined = now.frame - 1, 0, False, False
-            now.loud = []
+            now.windowed = now.ended is not None and now.ended[2] >= END_SPEECH
+            now.turn, now.joined, now.voiced = now.ended or (now.frame - 1, False, 0)
+            now.told, now.loud, now.ended = now.voiced, [], None
         now.voiced += 1
         now.last = now.frame
 
@@ -286,6 +297,8 @@ class _Walk:
             self._end_stretch(now.last)
         if now.turn is not None and silence >= ENDPOINT:
             self._end_turn(min(now.last + PAD, now.frame), continued=False)
+        if now.ended is not None and silence >= REOPEN:
+            now.ended = None
 
     def _end_stretch(self, end: int) -> None:
         assert self.now.stretch is not None
@@ -296,10 +309,14 @@ class _Walk:
         now = self.now
         assert now.turn is not None
         start = now.turn if now.joined else max(0, now.turn - PAD)
-        if now.voiced >= MIN_SPEECH or continued:
+        again = (now.turn, now.joined, now.told) if now.told else None
+        if now.voiced - now.told >= MIN_SPEECH or continued:
             self.turns.append(Span(_ms(start), _ms(end), continued))
             if now.voiced >= END_SPEECH and not now.windowed:
                 self._window_at_end(_ms(start), _ms(end))
+            again = now.turn, now.joined, now.voiced
+        now.ended = again if now.last - now.turn <= REOPENABLE and not continued else None
+        now.told = 0
         now.turn, now.voiced, now.windowed, now.joined, now.loud = None, 0, False, False, []
 
     def _cut(self) -> None:
@@ -315,7 +332,7 @@ class _Walk:
         self._end_turn(at, continued=goes_on)
         if goes_on:
             now.stretch = at if stretch_open else now.stretch
-            now.turn, now.joined, now.voiced = at, True, tail.count("1")
+            now.turn, now.joined, now.voiced, now.told = at, True, tail.count("1"), 0
 
     def hop(self) -> None:
         now = self.now

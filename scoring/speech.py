@@ -104,6 +104,8 @@ class _Decoded:
     logprob: float
     """Average per token, natural log."""
     no_speech: float
+    pieces: tuple[tuple[str, float, float], ...] = ()
+    """The text cut at whisper's timestamps: words, start and end in seconds from the turn's start."""
 
     @property
     def loops(self) -> bool:
@@ -174,7 +176,7 @@ class WhisperSpeech:
         if decoded.loops or decoded.imagined or not decoded.text:
             return Transcript("", (), 0.0, decoded.no_speech)
         confidence = math.exp(min(0.0, decoded.logprob))
-        words = spread(decoded.text, len(samples) * 1000 // RATE_HZ, confidence)
+        words = timed(decoded.pieces, len(samples) * 1000 // RATE_HZ, confidence)
         return Transcript(decoded.text, words, confidence, decoded.no_speech)
 
     def _decode(self, turns: Sequence[Samples], length_s: int) -> list[_Decoded]:
@@ -239,14 +241,26 @@ def load_speech(source: str | None = None, device: str = "cpu", language: str | 
     return WhisperSpeech(source, device, language)
 
 
-def spread(text: str, duration_ms: int, confidence: float) -> tuple[Word, ...]:
+def timed(
+    pieces: Sequence[tuple[str, float, float]], duration_ms: int, confidence: float
+) -> tuple[Word, ...]:
+    """Words with times: in proportion to their letters between whisper's stamps, never beyond the turn."""
+    words: list[Word] = []
+    for text, start_s, end_s in pieces:
+        start = min(duration_ms, max(int(start_s * 1000), words[-1].end_ms if words else 0))
+        end = min(duration_ms, max(int(end_s * 1000), start))
+        words += spread(text, end - start, confidence, start)
+    return tuple(words)
+
+
+def spread(text: str, duration_ms: int, confidence: float, start_ms: int = 0) -> tuple[Word, ...]:
     """Words with times in proportion to their letters: an approximation, right to about ± 0.5 s.
 
     Whisper's own alignment costs as much as a second decoding.
     """
     words = text.split()
     weights = np.cumsum([0, *(len(word) + 1 for word in words)])
-    edges = (weights * (duration_ms / max(1, weights[-1]))).astype(int).tolist()
+    edges = (start_ms + weights * (duration_ms / max(1, weights[-1]))).astype(int).tolist()
     return tuple(Word(word, edges[i], edges[i + 1], confidence) for i, word in enumerate(words))
 
 
@@ -265,12 +279,26 @@ def _bucket_s(samples: Samples) -> int:
 def _read(tokenizer: Any, result: Any, seconds: float) -> _Decoded:
     """The text up to the turn's end: what comes after its last timestamp is an echo."""
     tokens = result.sequences_ids[0]
+    pieces: list[tuple[str, float, float]] = []
     said: list[int] = []
+    start_s = 0.0
     for token in tokens:
         if token < tokenizer.timestamp_begin:
             said.append(token)
-        elif said and (token - tokenizer.timestamp_begin) * STAMP_S >= seconds - END_S:
-            break
-    text = " ".join(tokenizer.decode(said).replace("\0", "").split())
+            continue
+        stamp_s = (token - tokenizer.timestamp_begin) * STAMP_S
+        if said:
+            pieces.append((_text(tokenizer, said), start_s, stamp_s))
+            said = []
+            if stamp_s >= seconds - END_S:
+                break
+        start_s = stamp_s
+    if said:
+        pieces.append((_text(tokenizer, said), start_s, seconds))
+    text = " ".join(piece for piece, _, _ in pieces if piece)
     logprob = result.scores[0] * len(tokens) / (len(tokens) + 1) if tokens else -9.0
-    return _Decoded(text, logprob, result.no_speech_prob)
+    return _Decoded(text, logprob, result.no_speech_prob, tuple(pieces))
+
+
+def _text(tokenizer: Any, tokens: Sequence[int]) -> str:
+    return " ".join(tokenizer.decode(list(tokens)).replace("\0", "").split())

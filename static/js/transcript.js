@@ -24,6 +24,7 @@ export function transcript(root) {
   function draw(turns, { first = false } = {}) {
     const follow = first || atEnd();
     let added = false;
+    let changed = false; // a turn may come again with more words
     if (!shown.size) list.replaceChildren();
     const keys = new Set();
     turns.forEach((turn, index) => {
@@ -36,6 +37,7 @@ export function transcript(root) {
           const node = turnNode(turn, key);
           if (entry) entry.node.replaceWith(node);
           added ||= !entry;
+          changed = true;
           entry = { node, text };
         }
         entry.turn = turn;
@@ -49,9 +51,8 @@ export function transcript(root) {
       shown.delete(key);
     }
     none.hidden = turns.length > 0;
-    if (!added) return;
-    if (follow) toEnd();
-    else jump.hidden = false;
+    if (follow && changed) toEnd();
+    else if (added) jump.hidden = false;
   }
 
   function step(by) {
