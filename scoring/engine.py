@@ -35,6 +35,7 @@ from scoring.types import (
     VoiceState,
     Word,
 )
+from scoring.voice import Baseline
 
 if TYPE_CHECKING:
     from scoring.language import LanguageModel
@@ -70,6 +71,28 @@ class _Utterance:
     turn: Turn | None = None
 
 
+@dataclass(frozen=True)
+class _Before:
+    """What the stream carried before its last turn, since that turn may come again with more words."""
+
+    start_ms: int = -1
+    carry: redact.Carry = field(default_factory=redact.Carry)
+    said: tuple[str, ...] = ()
+    end_ms: int = -1
+    """Start and end are that turn's."""
+
+    def dump(self) -> dict[str, object]:
+        said, carry = list(self.said), self.carry.dump()
+        return {"start_ms": self.start_ms, "end_ms": self.end_ms, "carry": carry, "said": said}
+
+    @classmethod
+    def load(cls, detail: Mapping[str, Any]) -> _Before:
+        if not detail:
+            return cls()
+        carry = redact.Carry.load(detail["carry"])
+        return cls(detail["start_ms"], carry, tuple(detail["said"]), detail.get("end_ms", -1))
+
+
 @dataclass
 class _Stream:
     """One channel of one call on its way through a batch."""
@@ -79,6 +102,9 @@ class _Stream:
     ear: listen.Ear
     carry: redact.Carry
     said: list[str]
+    before: _Before
+    baseline: Baseline
+    """What the customer has sounded like so far; the agent's stays empty."""
     segmenter: listen.Segmenter = field(default_factory=listen.Segmenter)
     heard: listen.Heard = field(default_factory=lambda: listen.Heard((), (), ()))
 
@@ -86,12 +112,23 @@ class _Stream:
     def channel(self) -> Channel:
         return self.work.state.channel
 
+    def carried_at(self, media_ms: int) -> redact.Carry:
+        """What its turns that had ended by then left behind, however the call was cut into batches."""
+        return self.carry if self.before.end_ms <= media_ms else self.before.carry
+
     def cut(self, start_ms: int, end_ms: int) -> Samples:
         return listen.cut(self.ear.audio, self.ear.first_sample, start_ms, end_ms)
 
     def state(self) -> StreamState:
         keep = max(self.segmenter.keep_from_hop(self.channel), self.work.state.keep_from_index)
-        detail = {"ear": self.segmenter.dump(), "carry": self.carry.dump(), "said": self.said}
+        detail = {
+            "ear": self.segmenter.dump(),
+            "carry": self.carry.dump(),
+            "said": self.said,
+            "before": self.before.dump(),
+        }
+        if self.baseline.count:
+            detail["voice"] = self.baseline.dump()
         return StreamState(self.channel, self.segmenter.hop, min(keep, self.segmenter.hop), detail)
 
 
@@ -199,9 +236,9 @@ class Engine:
                 stream.segmenter, stream.heard = listen.listen(
                     stream.ear, activity, stream.channel, closing=stream.call.work.closing
                 )
+                last = {span.start_ms: span for span in stream.heard.turns}  # told again: only the longer
                 stream.call.utterances += [
-                    _Utterance(stream, span, stream.cut(span.start_ms, span.end_ms))
-                    for span in stream.heard.turns
+                    _Utterance(stream, span, stream.cut(span.start_ms, span.end_ms)) for span in last.values()
                 ]
         _share(cpu, "vad", [(stream.call, stream.ear.hops) for stream in streams])
 
@@ -223,7 +260,8 @@ class Engine:
                         stream.channel, stream.cut(span.start_ms, span.end_ms), span.start_ms
                     )
                     for stream, span in wanted
-                ]
+                ],
+                [stream.baseline for stream, _ in wanted],
             )
             for (stream, span), score in zip(wanted, scores, strict=True):
                 stream.call.voice.append(_voice_state(span, score))
@@ -252,7 +290,7 @@ class Engine:
         if not utterances:
             return
         with _cpu() as cpu:
-            for utterance in utterances:
+            for utterance in sorted(utterances, key=lambda utterance: utterance.span.start_ms):
                 _redact(utterance)
             told = [u for u in utterances if _text(u) and not u.stream.call.work.mixed]
             readings = self.language.read([_turn_text(u.stream.channel, _text(u), u.previous) for u in told])
@@ -306,16 +344,16 @@ class Engine:
         emotion and no judgement, since nobody knows who speaks.
         """
         from scoring.rubric import default_rubric
-        from scoring.view import view
+        from scoring.view import unique_turns, view
 
         rubric = rubric or default_rubric()
         heard = list(self.hear_recording(customer, agent, mixed=mixed, hops_per_step=hops_per_step))
-        turns = tuple(turn for part in heard for turn in part.turns)
+        turns = tuple(unique_turns([turn for part in heard for turn in part.turns]))
         voice = tuple(state for part in heard for state in part.voice)
         speech = tuple(stretch for part in heard for stretch in part.speech)
         now_ms = max(len(customer), 0 if agent is None else len(agent)) * HOP_MS // HOP_SAMPLES
         return ScoredRecording(
-            turns=tuple(sorted(turns, key=lambda turn: (turn.start_ms, turn.channel))),
+            turns=turns,
             voice=voice,
             speech=speech,
             view=view(turns, voice, speech, rubric, now_ms=now_ms, closed=True),
@@ -401,17 +439,31 @@ def _open(work: CallWork) -> _Call:
             stream.hops,
         )
         carry = redact.Carry.load(detail.get("carry", {}))
-        call.streams.append(_Stream(call, stream, ear, carry, list(detail.get("said", ()))))
+        before = _Before.load(detail.get("before", {}))
+        baseline = Baseline.load(detail.get("voice", {}))
+        call.streams.append(_Stream(call, stream, ear, carry, list(detail.get("said", ())), before, baseline))
     return call
 
 
 def _redact(utterance: _Utterance) -> None:
-    """Also moves what the stream carries to its next turn."""
+    """Also moves what the stream carries to its next turn; a reopened turn starts from what was before it.
+
+    What the other side asked for or reads out colours it: a bare "nine one two" after "the security code?".
+    """
     stream, heard = utterance.stream, utterance.transcript
+    if utterance.span.start_ms == stream.before.start_ms:
+        stream.carry, stream.said = stream.before.carry, list(stream.before.said)
+        stream.before = replace(stream.before, end_ms=utterance.span.end_ms)
+    else:
+        span = utterance.span
+        stream.before = _Before(span.start_ms, stream.carry, tuple(stream.said), span.end_ms)
     utterance.previous = tuple(stream.said)
     if heard is None:
         return
-    utterance.redacted = redact.redact(heard.text, stream.carry)
+    others = [
+        other.carried_at(utterance.span.start_ms) for other in stream.call.streams if other is not stream
+    ]
+    utterance.redacted = redact.redact(heard.text, stream.carry, others)
     stream.carry = utterance.redacted.carry
     if utterance.redacted.text:
         stream.said = [*stream.said, utterance.redacted.text][-SAID_TURNS:]

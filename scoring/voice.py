@@ -6,12 +6,13 @@ file is cheap; torch and SpeechBrain load when a SpeechBrainVoice is built. It k
 
 from __future__ import annotations
 
+import base64
 import json
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -35,11 +36,54 @@ class VoiceScore:
     """Version of the model that said so."""
 
 
+@dataclass
+class Baseline:
+    """What one caller on one line has sounded like so far: the sum and count of embeddings heard.
+
+    A window is judged against it, then joins it; `dump` and `load` carry it from piece to piece of a call
+    without loss. It belongs to the model that made it: another model starts afresh.
+    """
+
+    model: str = ""
+    count: int = 0
+    total: np.ndarray = field(default_factory=lambda: np.zeros(0, np.float32))
+    """float32 [hidden], or empty before the first window."""
+
+    def hear(self, embedding: np.ndarray) -> None:
+        self.total = self.total + embedding if self.count else embedding.astype(np.float32)
+        self.count += 1
+
+    def of(self, model: str) -> Baseline:
+        """Itself, emptied when another model made it."""
+        if self.model != model:
+            self.model, self.count, self.total = model, 0, np.zeros(0, np.float32)
+        return self
+
+    def dump(self) -> dict[str, object]:
+        """For JSON: about 1 kB."""
+        packed = base64.b64encode(self.total.astype("<f4").tobytes()).decode()
+        return {"model": self.model, "count": self.count, "total": packed}
+
+    @classmethod
+    def load(cls, detail: Mapping[str, Any]) -> Baseline:
+        """From `dump`; anything else, as an older version's empty detail, is a caller not heard yet."""
+        if not detail:
+            return cls()
+        total = np.frombuffer(base64.b64decode(detail["total"]), dtype="<f4").astype(np.float32)
+        return cls(str(detail["model"]), int(detail["count"]), total)
+
+
 class VoiceModel(Protocol):
     version: str
 
-    def score(self, windows: Sequence[CustomerWindow]) -> list[VoiceScore]:
-        """One score per window, in order. FirewallError (a TypeError) for anything but a CustomerWindow."""
+    def score(
+        self, windows: Sequence[CustomerWindow], baselines: Sequence[Baseline] | None = None
+    ) -> list[VoiceScore]:
+        """One score per window, in order. FirewallError (a TypeError) for anything but a CustomerWindow.
+
+        `baselines` names each window's caller: windows given the same Baseline object come from one caller,
+        in order; each is judged against it and then joins it. None: nobody was heard before.
+        """
         ...
 
 
@@ -48,8 +92,10 @@ class StandInVoice:
 
     version = STAND_IN
 
-    def score(self, windows: Sequence[CustomerWindow]) -> list[VoiceScore]:
-        return [_score(_loudness_guess(samples), self.version) for samples in _customer_samples(windows)]
+    def score(
+        self, windows: Sequence[CustomerWindow], baselines: Sequence[Baseline] | None = None
+    ) -> list[VoiceScore]:
+        return [_score(_loudness_guess(samples), self.version) for samples in customer_samples(windows)]
 
 
 class SpeechBrainVoice:
@@ -71,29 +117,41 @@ class SpeechBrainVoice:
         self._network = load_pretrained(folder, assets.path("whisper-base"), device)
         self.version = str(card["version"])
 
-    def score(self, windows: Sequence[CustomerWindow]) -> list[VoiceScore]:
-        samples = _customer_samples(windows)
-        scores: list[VoiceScore] = []
-        for start in range(0, len(samples), BATCH):
-            probs = self._network.classify_windows(np.stack(samples[start : start + BATCH]))
-            scores += [_score(row, self.version) for row in probs]
-        return scores
+    def score(
+        self, windows: Sequence[CustomerWindow], baselines: Sequence[Baseline] | None = None
+    ) -> list[VoiceScore]:
+        samples = [_centred(wave) for wave in customer_samples(windows)]
+        if not samples:
+            return []
+        batches = [samples[start : start + BATCH] for start in range(0, len(samples), BATCH)]
+        embeddings = np.concatenate([self._network.embed_windows(np.stack(batch)) for batch in batches])
+        heard = [Baseline() for _ in samples] if baselines is None else baselines
+        sums, counts = np.zeros_like(embeddings), np.zeros(len(samples), np.float32)
+        for i, (embedding, baseline) in enumerate(zip(embeddings, heard, strict=True)):
+            if baseline.of(self.version).count:
+                sums[i], counts[i] = baseline.total, baseline.count
+            baseline.hear(embedding)
+        probs = self._network.classify_embeddings(embeddings, sums, counts)
+        return [_score(row, self.version) for row in probs]
 
 
 def load_voice(source: str | None = None, device: str = "cpu") -> VoiceModel:
     """The model named by `source`, else by VOICE_MODEL, else the shipped one.
 
-    A name is "stand-in" or a local folder; hub names are refused, because nothing is fetched at run time.
+    A name is "stand-in", a folder, or a hub id pulled earlier: nothing is fetched at run time. A folder that
+    is not ours is loaded only when VOICE_MODEL_DIGEST pins it (scoring.voice_models).
     """
+    from scoring import voice_models
+
     name = source or os.environ.get("VOICE_MODEL") or str(SHIPPED)
     if name == STAND_IN:
         return StandInVoice()
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        raise ValueError(
-            f"VOICE_MODEL {name!r} is not a folder on this machine; give a folder made by "
-            f"`python -m scoring.training.voice.train`, or {STAND_IN!r}, or leave it empty"
-        )
+    folder, pin = voice_models.path(name), os.environ.get("VOICE_MODEL_DIGEST", "")
+    if voice_models.is_foreign(folder):
+        labels = voice_models.read_labels(os.environ.get("VOICE_MODEL_LABELS", ""))
+        return voice_models.ForeignVoice(folder, pin, labels, device)
+    if pin:
+        voice_models.check_pin(folder, pin)
     return SpeechBrainVoice(folder, device)
 
 
@@ -108,7 +166,7 @@ def read_card(folder: Path) -> dict[str, object]:
     raise ValueError(f"{folder}/card.json names no version; train again with scoring.training.voice.train")
 
 
-def _customer_samples(windows: Sequence[CustomerWindow]) -> list[FloatSamples]:
+def customer_samples(windows: Sequence[CustomerWindow]) -> list[FloatSamples]:
     """Their samples, each float32 [24000]. The last door before an emotion model, so it trusts no one."""
     for window in windows:
         if type(window) is not CustomerWindow:
@@ -118,6 +176,11 @@ def _customer_samples(windows: Sequence[CustomerWindow]) -> list[FloatSamples]:
         if window.samples.shape != (WINDOW_SAMPLES,) or not np.isfinite(window.samples).all():
             raise ValueError(f"window at {window.start_ms} ms is not {WINDOW_SAMPLES} finite samples")
     return [window.samples.astype(np.float32, copy=False) for window in windows]
+
+
+def _centred(samples: FloatSamples) -> FloatSamples:
+    """Half of a short window's padding moved to its end: training knows clips amid silence."""
+    return np.roll(samples, -(int(np.argmax(samples != 0)) // 2))
 
 
 def _score(probs: Sequence[float] | np.ndarray, version: str) -> VoiceScore:

@@ -19,11 +19,14 @@ from speechbrain.utils.fetching import FetchConfig, LocalStrategy
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from scoring.fast_encoder import FastEncoder, Precision, precision
 from scoring.torchaudio_compat import settle_lazy_modules
 from scoring.voice import EMOTIONS
 from scoring.whisper_encoder import HOP, LogMel8k, WhisperEncoder
 
 settle_lazy_modules()
+
+ADAPTED = ("qkv", "out", "up", "down")  # the maps of an encoder layer that low-rank adapters change
 
 # What a model folder's hyperparams.yaml may construct: HyperPyYAML tags run code, so it may do nothing else.
 TRUSTED_TAGS = frozenset(
@@ -34,6 +37,7 @@ TRUSTED_TAGS = frozenset(
         "!new:scoring.voice_network.VoiceHead",
         "!new:scoring.voice_network.Calibration",
         "!name:scoring.voice_network.load_weights",
+        "!name:scoring.voice_network.load_adapters",
         "!name:scoring.voice_network.load_calibration",
         "!new:speechbrain.dataio.encoder.CategoricalEncoder",
         "!new:speechbrain.utils.parameter_transfer.Pretrainer",
@@ -45,13 +49,13 @@ class Backbone(nn.Module):
     """Telephone samples to normalised hidden states of the first `layers` Whisper layers."""
 
     def __init__(self, folder: str | Path, layers: int, pool: int, bfloat16: bool | None = None) -> None:
-        """`bfloat16=None`: where the processor has it (measured: 1.9 times the windows per CPU second)."""
+        """`bfloat16=False`: always the encoder's own float32 modules, as training through them needs."""
         super().__init__()
         self.mel = LogMel8k()
         self.encoder = WhisperEncoder(folder, layers)
         self.pool = pool
-        if has_bfloat16() if bfloat16 is None else bfloat16:
-            self.encoder.use_bfloat16()
+        self._fast: FastEncoder | None = None
+        self._settled = bfloat16 is False
 
     def forward(self, samples: Tensor) -> Tensor:
         """[batch, 24000] at 8 kHz -> features [batch, layers + 1, 150 // pool, 512]."""
@@ -63,10 +67,24 @@ class Backbone(nn.Module):
         Each state is LayerNorm-ed without affine, so that no layer outweighs another by scale; then `pool`
         neighbouring 20-ms frames are averaged (the recipe's cache is smaller by as much).
         """
-        states = torch.stack([F.layer_norm(s, s.shape[-1:]) for s in self.encoder(mel)], dim=1)
-        batch, layers, time, width = states.shape
-        kept = time - time % self.pool
-        return states[:, :, :kept].view(batch, layers, kept // self.pool, self.pool, width).mean(dim=3)
+        if not self._settled:
+            self.settle(precision(mel.device))
+        batches = [self.encoder(mel)] if self._fast is None else [self._fast(one) for one in mel[:, None]]
+        by_state = [torch.cat([self._normalised(s) for s in states]) for states in zip(*batches, strict=True)]
+        return torch.stack(by_state).transpose(0, 1)
+
+    def settle(self, at: Precision) -> None:
+        """Choose how to multiply, from the weights as they are now; by itself at the first use."""
+        self._settled, self._fast = True, None
+        if self.encoder.positions.device.type == "cpu" and at != Precision():
+            self._fast = FastEncoder(self.encoder, at)
+        else:
+            self.encoder.use(at.dtype)
+
+    def _normalised(self, state: Tensor) -> Tensor:
+        batch, time, width = state.shape
+        kept = F.layer_norm(state, (width,))[:, : time - time % self.pool]
+        return kept.reshape(batch, -1, self.pool, width).mean(dim=2)
 
     def feature_shape(self, samples: int) -> tuple[int, int, int]:
         """(layers + 1, time, width) of one window of `samples`."""
@@ -77,36 +95,53 @@ class Backbone(nn.Module):
         )
 
 
-def has_bfloat16() -> bool:
-    """Whether this CPU multiplies bfloat16 in hardware; without it bfloat16 is slower than float32."""
-    return any(getattr(torch.cpu, f"_is_{name}_supported", bool)() for name in ("avx512_bf16", "amx_tile"))
-
-
 class VoiceHead(nn.Module):
-    """What is trained: layer weights, attentive statistics pooling and a small classifier."""
+    """What is trained on the states: layer weights, attentive statistics, an embedding and a classifier.
+
+    The classifier sees an embedding z and z - b, where b is what the source has sounded like so far: the mean
+    of its earlier embeddings, blended with `origin` as if that had been heard `prior` times.
+    """
 
     def __init__(
-        self, states: int, width: int, attention: int, hidden: int, classes: int, dropout: float
+        self,
+        states: int,
+        width: int,
+        attention: int,
+        hidden: int,
+        classes: int,
+        dropout: float,
+        prior: float,
     ) -> None:
         super().__init__()
         self.layer_logits = nn.Parameter(torch.zeros(states))
         self.pooling = AttentiveStatisticsPooling(width, attention_channels=attention)
+        self.embedding = nn.Sequential(
+            nn.BatchNorm1d(2 * width), nn.Dropout(dropout), nn.Linear(2 * width, hidden)
+        )
+        self.prior = prior
+        self.origin = nn.Parameter(torch.zeros(hidden))
         self.classifier = nn.Sequential(
-            nn.BatchNorm1d(2 * width),
-            nn.Dropout(dropout),
-            nn.Linear(2 * width, hidden),
-            nn.GELU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, classes),
+            nn.Linear(2 * hidden, hidden), nn.GELU(), nn.Dropout(dropout), nn.Linear(hidden, classes)
         )
 
-    def forward(self, features: Tensor) -> Tensor:
-        """[batch, states, time, width] -> logits [batch, classes]."""
+    def embed(self, features: Tensor) -> Tensor:
+        """[batch, states, time, width] -> embeddings [batch, hidden]."""
         batch, states, time, width = features.shape
         by_state = features.transpose(0, 1).reshape(states, -1)
         mixed = (self.layer_logits.softmax(0) @ by_state).view(batch, time, width)
-        logits: Tensor = self.classifier(self.pooling(mixed.transpose(1, 2)).squeeze(2))
+        z: Tensor = self.embedding(self.pooling(mixed.transpose(1, 2)).squeeze(2))
+        return z
+
+    def classify(self, z: Tensor, sums: Tensor, counts: Tensor) -> Tensor:
+        """Embeddings; sums [batch, hidden] and counts [batch] of earlier ones -> logits [batch, classes]."""
+        baseline = (sums + self.prior * self.origin) / (counts[:, None] + self.prior)
+        logits: Tensor = self.classifier(torch.cat([z, z - baseline], dim=1))
         return logits
+
+    def forward(self, features: Tensor) -> Tensor:
+        """[batch, states, time, width] -> logits [batch, classes] of a source not heard before."""
+        z = self.embed(features)
+        return self.classify(z, torch.zeros_like(z), z.new_zeros(len(z)))
 
 
 class Calibration(nn.Module):
@@ -141,6 +176,18 @@ def load_weights(module: nn.Module, path: str) -> None:
     module.load_state_dict(torch.load(path, map_location="cpu", weights_only=True))
 
 
+def load_adapters(backbone: Backbone, path: str) -> None:
+    """Pretrainer hook: merge low-rank changes (LoRA) into the weights; serving costs nothing more.
+
+    The file holds, per adapted map, a narrow [rank, in] and a widen [out, rank] in float16.
+    """
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    for name in sorted({key.rpartition(".")[0] for key in state}):
+        weight = backbone.encoder.get_submodule(name).weight
+        change = state[f"{name}.widen"].float() @ state[f"{name}.narrow"].float()
+        weight.data += change.to(weight.dtype)
+
+
 class EmotionFromVoice(Pretrained):  # type: ignore[misc]  # SpeechBrain is untyped
     """SpeechBrain's pretrained interface around backbone, head and calibration."""
 
@@ -160,8 +207,24 @@ class EmotionFromVoice(Pretrained):  # type: ignore[misc]  # SpeechBrain is unty
         log_probs: Tensor = self.hparams.calibration(logits.float().cpu()).log_softmax(dim=1)
         return log_probs
 
+    def embed_windows(self, samples: np.ndarray) -> np.ndarray:
+        """[batch, 24000] float32 -> embeddings [batch, hidden] float32."""
+        with torch.inference_mode():
+            features = self.mods.backbone(torch.from_numpy(samples).to(self.device))
+            return np.asarray(self.mods.head.embed(features).float().cpu().numpy())
+
+    def classify_embeddings(self, embeddings: np.ndarray, sums: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Embeddings, and sums [batch, hidden] and counts [batch] of the source's earlier ones.
+
+        -> calibrated probabilities [batch, 6] float64, rows summing to 1.
+        """
+        with torch.inference_mode():
+            given = [torch.from_numpy(a).to(self.device) for a in (embeddings, sums, counts)]
+            logits = self.hparams.calibration(self.mods.head.classify(*given).float().cpu())
+            return np.asarray(logits.double().softmax(dim=1).numpy())
+
     def classify_windows(self, samples: np.ndarray) -> np.ndarray:
-        """[batch, 24000] float32 -> calibrated probabilities [batch, 6] float64, rows summing to 1."""
+        """[batch, 24000] float32 of sources not heard before -> as `classify_embeddings`."""
         with torch.inference_mode():
             return np.asarray(self(torch.from_numpy(samples)).double().softmax(dim=1).numpy())
 

@@ -115,7 +115,7 @@ def whisper_log(mel: Tensor) -> Tensor:
     return (torch.maximum(log, floor) + 4.0) / 4.0
 
 
-class _Layer(nn.Module):
+class EncoderLayer(nn.Module):
     """One pre-norm transformer layer: float32 [batch, time, width] -> the same."""
 
     def __init__(self, width: int, heads: int) -> None:
@@ -152,7 +152,7 @@ class WhisperEncoder(nn.Module):
         heads = int(weights["encoder/num_heads"])
         self.conv1 = nn.Conv1d(N_MELS, width, 3, padding=1)
         self.conv2 = nn.Conv1d(width, width, 3, stride=2, padding=1)
-        self.layers = nn.ModuleList(_Layer(width, heads) for _ in range(layers))
+        self.layers = nn.ModuleList(EncoderLayer(width, heads) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.register_buffer(
             "positions", _tensor(weights["encoder/position_encodings/encodings"]), persistent=False
@@ -161,11 +161,11 @@ class WhisperEncoder(nn.Module):
         self.load_state_dict(_state(weights, layers))
         self.requires_grad_(False).eval()
 
-    def use_bfloat16(self) -> None:
-        """Matrix products in bfloat16, sums and norms in float32: half the time where the CPU can."""
+    def use(self, dtype: torch.dtype) -> None:
+        """Matrix products in `dtype`; sums and norms stay float32."""
         for module in self.modules():
             if isinstance(module, nn.Linear | nn.Conv1d):
-                module.to(torch.bfloat16)
+                module.to(dtype)
 
     def forward(self, mel: Tensor) -> list[Tensor]:
         """float32 [batch, 80, frames] -> `layers` + 1 states [batch, frames // 2, width], stem first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +14,9 @@ import soundfile
 
 from scoring import evaluate
 from scoring.training.voice import measure
-from scoring.training.voice.clips import windows_of
-from scoring.voice import EMOTIONS, STAND_IN
+from scoring.training.voice.clips import Archive, read_manifest, windows_of
+from scoring.types import CustomerWindow
+from scoring.voice import EMOTIONS, STAND_IN, Baseline, VoiceScore
 
 ROWS = [  # file, corpus, speaker, gender, emotion, split
     ("c/one.wav", "c", "s1", "F", "angry", "val"),
@@ -71,7 +73,7 @@ def test_report(manifest: Path, audio: Path, capsys: pytest.CaptureFixture[str])
     assert corpus["labels"] == list(EMOTIONS)
     assert np.sum(corpus["confusion"]) == 3
     assert corpus["coverage"][0]["keep"] == 1.0
-    assert "no running baseline" in err and "UAR" in err
+    assert report["baseline"] == "causal" and "baseline causal" in err and "UAR" in err
 
 
 def test_tar_and_split(
@@ -162,10 +164,41 @@ def test_figures_by_hand() -> None:
     assert report["ece"] == pytest.approx(0.15)
     assert report["uar_by_gender"] == {"F": 1.0, "M": 0.0}
     assert report["distress_auc"] is None  # nobody here is undistressed
+    assert report["false_alarm_at_80_recall"] is None
 
 
 def test_auc_counts_ties_half() -> None:
     assert measure.auc(np.array([True, False, True, False]), np.array([1.0, 1.0, 2.0, 0.0])) == 0.875
+
+
+def test_false_alarms_at_80_percent_recall() -> None:
+    distressed = np.array([True] * 5 + [False] * 4)
+    score = np.array([0.9, 0.8, 0.7, 0.6, 0.1, 0.95, 0.6, 0.3, 0.2])
+    assert measure.false_alarm(distressed, score, 0.8) == 0.5  # four of five found at 0.6
+
+
+class Remembering:
+    """A voice model that says only how many of a caller's windows it has heard."""
+
+    version = "remembering"
+
+    def score(
+        self, windows: Sequence[CustomerWindow], baselines: Sequence[Baseline] | None = None
+    ) -> list[VoiceScore]:
+        scores = []
+        for baseline in baselines or [Baseline() for _ in windows]:
+            share = 1 / (1 + baseline.of(self.version).count)
+            scores.append(VoiceScore(dict.fromkeys(EMOTIONS, share), share, self.version))
+            baseline.hear(np.ones(3, np.float32))
+        return scores
+
+
+def test_causal_baseline_is_the_speakers_earlier_clips(manifest: Path, audio: Path) -> None:
+    clips, _ = read_manifest(manifest)
+    alone, _, _ = measure.score_clips(Remembering(), Archive([audio]), clips)
+    causal, _, _ = measure.score_clips(Remembering(), Archive([audio]), clips, causal=True)
+    assert alone[:, 0].tolist() == [1.0] * 4
+    assert causal[[0, 1, 2], 0] == pytest.approx([1.0, 1 / 2, (1 + 1 / 2 + 1 / 3) / 3])
 
 
 def test_windows_cover_a_clip() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,19 +14,32 @@ import numpy as np
 from scoring.training.data import DataError
 from scoring.training.voice.clips import Archive, Clip, read_manifest, windows_of
 from scoring.types import Channel, CustomerWindow
-from scoring.voice import EMOTIONS, VoiceModel
+from scoring.voice import EMOTIONS, Baseline, VoiceModel
 
 DISTRESS = ("angry", "disgust", "fear", "sad")  # heard as frustration, anxiety, sadness (SCIENCE.md §1)
 KEEP = (1.0, 0.8, 0.6, 0.4, 0.2)
 ECE_BINS = 10
+RECALL = 0.8  # of the distressed clips, where false alarms are counted
 BATCH_CLIPS = 64
 
 Report = dict[str, Any]
 
 
-def measure(model: VoiceModel, manifest: Path, audio: Sequence[Path], split: str | None = None) -> Report:
-    """The JSON of SCIENCE.md §9. A clip longer than a window is the mean of its windows' probabilities."""
+def measure(
+    model: VoiceModel,
+    manifest: Path,
+    audio: Sequence[Path],
+    split: str | None = None,
+    baseline: str = "none",
+    without: Collection[str] = (),
+) -> Report:
+    """The JSON of SCIENCE.md §9. A clip longer than a window is the mean of its windows' probabilities.
+
+    `baseline="causal"`: each clip is judged against its speaker's earlier clips, in the manifest's order.
+    `without` names corpora to skip.
+    """
     clips, left_out = read_manifest(manifest, split)
+    clips = [c for c in clips if c.corpus not in without]
     archive = Archive(audio)
     absent = set(archive.missing(c.file for c in clips))
     present = [c for c in clips if c.file not in absent]
@@ -39,10 +53,11 @@ def measure(model: VoiceModel, manifest: Path, audio: Sequence[Path], split: str
             f"warning: no audio for {len(absent)} clips, first {min(absent)}; they are left out",
             file=sys.stderr,
         )
-    probs, windows, cpu_s = score_clips(model, archive, present)
+    probs, windows, cpu_s = score_clips(model, archive, present, baseline == "causal")
     corpora = sorted({c.corpus for c in present})
     return {
         "model": model.version,
+        "baseline": baseline,
         "by_corpus": {name: _corpus(present, probs, name) for name in corpora},
         "windows": windows,
         "windows_per_cpu_second": round(windows / cpu_s, 1) if cpu_s > 0 else None,
@@ -52,16 +67,21 @@ def measure(model: VoiceModel, manifest: Path, audio: Sequence[Path], split: str
     }
 
 
-def score_clips(model: VoiceModel, archive: Archive, clips: Sequence[Clip]) -> tuple[np.ndarray, int, float]:
+def score_clips(
+    model: VoiceModel, archive: Archive, clips: Sequence[Clip], causal: bool = False
+) -> tuple[np.ndarray, int, float]:
     """(probabilities [clips, 6], windows scored, CPU seconds spent scoring them)."""
     model.score([_labelled_window(np.zeros(8000, dtype=np.float32))])  # warm up, outside the clock
     rows: list[np.ndarray] = []
     windows, cpu_s = 0, 0.0
+    callers: defaultdict[tuple[str, str], Baseline] = defaultdict(Baseline)
     for start in range(0, len(clips), BATCH_CLIPS):
-        cut = [windows_of(archive.read(c.file)) for c in clips[start : start + BATCH_CLIPS]]
+        batch = clips[start : start + BATCH_CLIPS]
+        cut = [windows_of(archive.read(c.file)) for c in batch]
         flat = [_labelled_window(w) for clip in cut for w in clip]
+        who = [callers[c.corpus, c.speaker] for c, clip in zip(batch, cut, strict=True) for _ in clip]
         began = time.process_time()
-        scores = iter(model.score(flat))
+        scores = iter(model.score(flat, who if causal else None))
         cpu_s += time.process_time() - began
         windows += len(flat)
         for clip in cut:
@@ -95,6 +115,7 @@ def metrics(truth: np.ndarray, probs: np.ndarray, genders: np.ndarray) -> Report
         "accuracy": _round(right.mean()),
         "ece": ece(right, confidence),
         "distress_auc": auc(distressed, distress),
+        "false_alarm_at_80_recall": false_alarm(distressed, distress, RECALL),
         "uar_by_gender": {
             str(g): uar(truth[genders == g], guess[genders == g]) for g in np.unique(genders) if g
         },
@@ -128,6 +149,15 @@ def auc(positive: np.ndarray, score: np.ndarray) -> float | None:
     return _round((ranks[positive].sum() - n * (n + 1) / 2) / (n * m))
 
 
+def false_alarm(positive: np.ndarray, score: np.ndarray, recall: float) -> float | None:
+    """Share of the others at or above the score that finds `recall` of `positive`; None without both."""
+    if not positive.any() or positive.all():
+        return None
+    found = np.sort(score[positive])[::-1]
+    floor = found[max(0, int(np.ceil(recall * len(found))) - 1)]
+    return _round((score[~positive] >= floor).mean())
+
+
 def _most_confident(right: np.ndarray, confidence: np.ndarray, keep: float) -> np.ndarray:
     return right[np.argsort(-confidence, kind="stable")[: max(1, round(keep * len(right)))]]
 
@@ -139,15 +169,18 @@ def _round(value: Any) -> float:
 def table(report: Report) -> str:
     """The report for people."""
     lines = [
-        f"model {report['model']}",
-        f"{'corpus':12}{'n':>6}{'UAR':>7}{'acc':>7}{'ECE':>7}{'distress AUC':>14}  UAR by gender",
+        f"model {report['model']}, baseline {report['baseline']}",
+        f"{'corpus':12}{'n':>6}{'UAR':>7}{'acc':>7}{'ECE':>7}{'distress AUC':>14}{'false alarms':>14}"
+        "  UAR by gender",
     ]
     for corpus, r in report["by_corpus"].items():
         genders = "  ".join(f"{g} {v:.3f}" for g, v in r["uar_by_gender"].items())
-        distress = "-" if r["distress_auc"] is None else f"{r['distress_auc']:.3f}"
+        distress, alarms = (
+            "-" if r[key] is None else f"{r[key]:.3f}" for key in ("distress_auc", "false_alarm_at_80_recall")
+        )
         lines.append(
             f"{corpus:12}{r['n']:>6}{r['uar']:>7.3f}{r['accuracy']:>7.3f}{r['ece']:>7.3f}"
-            f"{distress:>14}  {genders}"
+            f"{distress:>14}{alarms:>14}  {genders}"
         )
         kept = "  ".join(f"{c['keep']:.0%} {c['accuracy']:.3f}" for c in r["coverage"])
         lines.append(f"{'':12}accuracy of the most confident: {kept}")

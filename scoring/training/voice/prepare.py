@@ -1,4 +1,4 @@
-"""Training material: labels, soft targets and cached features of both splits."""
+"""Training material: labels, soft targets and cached log-mels of both splits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from scoring.training.data import DataError
 from scoring.training.voice.clips import Archive, Clip, read_manifest
-from scoring.training.voice.features import extract
+from scoring.training.voice.mels import archive_audio, lines_of, mels
 from scoring.voice import EMOTIONS
 
 # The manifest's `perceived_vote` letters (CREMA-D's codes); ties are joined by ":".
@@ -20,20 +20,34 @@ VOTES = {"A": "angry", "D": "disgust", "F": "fear", "H": "happy", "N": "neutral"
 
 @dataclass(frozen=True)
 class Material:
-    """One split: its clips and one feature file per copy, each [clips, states, time, width] float16."""
+    """One split: its clips, one mel file per copy [clips, 80, frames] float16, who shares a line there."""
 
     clips: Sequence[Clip]
     copies: Sequence[np.ndarray]
+    lines: Sequence[np.ndarray]
+    """Per copy, a line number per clip."""
 
 
 def prepare(hparams: dict[str, Any]) -> tuple[Material, Material]:
-    """(train, validation), extracting what the cache does not hold. Copy 0 is clean, the others telephone."""
+    """(train, validation), making what the cache does not hold. Copy 0 is clean, the others telephone.
+
+    `corpora` limits both splits to those corpora; empty means all.
+    """
     archive = Archive([Path(p) for p in hparams["audio"]])
-    splits = {s: read_manifest(Path(hparams["manifest"]), s)[0] for s in ("train", "val")}
+    splits = {
+        s: [c for c in read_manifest(Path(hparams["manifest"]), s)[0] if _wanted(c, hparams["corpora"])]
+        for s in ("train", "val")
+    }
+    if not all(splits.values()):
+        raise DataError(f"no clips of {hparams['corpora']} in {hparams['manifest']}; see its column `corpus`")
     check_speakers(splits["train"], splits["val"])
     val = _material(splits["val"], "val", 2, archive, hparams)
     train = _material(splits["train"], "train", 1 + hparams["telephone_copies"], archive, hparams)
     return train, val
+
+
+def _wanted(clip: Clip, corpora: Sequence[str]) -> bool:
+    return not corpora or clip.corpus in corpora
 
 
 def check_speakers(train: Sequence[Clip], val: Sequence[Clip]) -> None:
@@ -50,21 +64,25 @@ def _material(
 ) -> Material:
     if missing := archive.missing(c.file for c in clips):
         raise DataError(f"{len(missing)} clips of the manifest are in no audio source, first {missing[0]}")
-    folder, offset = Path(hparams["feature_folder"]), 0 if split == "train" else 1000
-    return Material(
-        clips,
-        [
-            extract(
-                clips,
-                archive,
-                hparams["backbone"],
-                hparams["augment"] if copy else None,
-                folder / f"{split}-{copy}.f16",
-                hparams["seed"] + offset + copy,
-            )
-            for copy in range(copies)
-        ],
-    )
+    folder = Path(hparams["mel_folder"]) / ("-".join(sorted(hparams["corpora"])) or "all")
+    seeds = [hparams["seed"] + (0 if split == "train" else 1000) + copy for copy in range(copies)]
+    per_line = [hparams["clips_per_line"] if copy else 0 for copy in range(copies)]
+    lines = [
+        lines_of(clips, per, np.random.default_rng([s, 0])) for per, s in zip(per_line, seeds, strict=True)
+    ]
+    audio = archive_audio(clips, archive)
+    made = [
+        mels(
+            clips,
+            audio,
+            lines[copy],
+            hparams["augment"] if copy else None,
+            folder / f"{split}-{copy}.f16",
+            seeds[copy],
+        )
+        for copy in range(copies)
+    ]
+    return Material(clips, made, lines)
 
 
 def soft_targets(clips: Sequence[Clip], vote_weight: float) -> np.ndarray:
