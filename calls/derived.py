@@ -6,7 +6,7 @@ Only `record` calls this, inside its transaction; it returns the events to publi
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
@@ -95,7 +95,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     before = call.view
     call.view = wire.view_doc(view)
     alerts = _write_alerts(call, view.alerts) if view.alerts else []
-    nudges = [asdict(nudge) for nudge in view.nudges]
+    nudges = [wire.nudge_doc(nudge) for nudge in view.nudges]
     if nudges != before.get("nudges", []):
         _replace_nudges(call, view.nudges)
     call.tile = wire.tile_doc(call, view, spec.risk.help)
@@ -163,7 +163,7 @@ def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
 
 
 def _replace_nudges(call: Call, nudges: Iterable[t.NudgeCandidate]) -> None:
-    rows = [Nudge(call=call, **asdict(nudge)) for nudge in nudges]
+    rows = [Nudge(call=call, **wire.nudge_doc(nudge)) for nudge in nudges]
     stale = call.nudges.exclude(t_ms__in=[row.t_ms for row in rows])
     stale.delete()
     upsert(Nudge, rows, ("call", "rule", "t_ms"))

@@ -18,6 +18,9 @@ from calls.choices import CallStatus
 from calls.models import Call
 from calls.wire import Doc
 
+VIEW_PARTS = (
+    "opportunities", "nudges", "alerts", "why", "timing", "components", "alignment", "outlook",
+)  # fmt: skip
 ENDED_STAYS = timedelta(seconds=8)
 """How long an ended call stays on the floor, to be seen leaving."""
 
@@ -40,11 +43,13 @@ def call_snapshot(call: Call) -> Doc:
         "turns": [wire.turn_doc(turn) for turn in call.turns.all()],
         "moments": [wire.moment_doc(moment) for moment in call.moments.all()],
         "opportunities": view.get("opportunities", []),
-        "nudges": list(call.nudges.values("t_ms", "rule", "state", "missing", "cue")),
+        "nudges": [wire.nudge_doc(nudge) for nudge in call.nudges.all()],
         "alerts": [wire.alert_doc(alert) for alert in call.alerts.all()],
         "why": view.get("why", []),
         "timing": view.get("timing", {}),
         "components": view.get("components", {}),
+        "alignment": view.get("alignment", {}),
+        "outlook": view.get("outlook", {}),
         "coverage": wire.coverage_doc(blocks, call.counters, call.notes),
         "final": call.final,
         "versions": {"engine": call.engine, "rubric": str(call.rubric_version)},
@@ -68,7 +73,7 @@ def apply(doc: Doc, event: dict[str, Any]) -> Doc:
     elif kind == "view":
         kept = [m for m in doc["moments"] if m["t_ms"] < event["since_ms"]]
         doc["moments"] = kept + event["moments"]
-        for name in ("opportunities", "nudges", "alerts", "why", "timing", "components"):
+        for name in VIEW_PARTS:
             doc[name] = event[name]
     elif kind in ("tile", "coverage", "final"):
         doc[kind] = event[kind]

@@ -7,14 +7,15 @@ from dataclasses import asdict
 from typing import Any
 
 from calls.choices import Outcome
-from calls.models import Alert, Call, Moment, Turn
-from scoring.types import HOP_MS, CallView, Channel, Contribution
+from calls.models import Alert, Call, Moment, Nudge, Turn
+from scoring.types import HOP_MS, Alignment, CallView, Channel, Contribution, NudgeCandidate, Outlook
 from scoring.types import Moment as MomentPoint
 from scoring.types import Turn as HeardTurn
 
 Doc = dict[str, Any]
 SPARK_POINTS = 60
 WHY_LINES = 5
+OUTLOOK_LINES = 4
 
 
 def turn_doc(turn: Turn | HeardTurn) -> Doc:
@@ -57,6 +58,28 @@ def alert_doc(alert: Alert) -> Doc:
     }
 
 
+def nudge_doc(nudge: Nudge | NudgeCandidate) -> Doc:
+    return {
+        "t_ms": nudge.t_ms,
+        "rule": nudge.rule,
+        "state": str(nudge.state),
+        "missing": str(nudge.missing),
+        "cue": nudge.cue,
+        "phrases": list(nudge.phrases),
+    }
+
+
+def alignment_doc(alignment: Alignment) -> Doc:
+    return asdict(alignment) | {"events": [asdict(event) for event in alignment.events]}
+
+
+def outlook_doc(outlook: Outlook) -> Doc:
+    return asdict(outlook) | {
+        "reasons": [asdict(line) for line in outlook.reasons[:OUTLOOK_LINES]],
+        "features": dict(outlook.features),
+    }
+
+
 def why_docs(why: Sequence[Contribution]) -> list[Doc]:
     return [asdict(line) for line in why[-WHY_LINES:]]
 
@@ -69,6 +92,8 @@ def view_doc(view: CallView) -> Doc:
         "timing": asdict(view.timing),
         "components": dict(view.components),
         "courtesy": view.courtesy,
+        "alignment": alignment_doc(view.alignment),
+        "outlook": outlook_doc(view.outlook),
     }
 
 
@@ -119,6 +144,8 @@ def final_doc(call: Call, view: CallView, coverage: Doc) -> Doc:
         "nudges": len(view.nudges),
         "alerts": len(view.alerts),
         "timing": asdict(view.timing),
+        "alignment": alignment_doc(view.alignment),
+        "outlook": outlook_doc(view.outlook),
         "duration_ms": call.media_ms,
         "coverage": coverage,
         "rubric": str(call.rubric_version),

@@ -1,18 +1,24 @@
-"""When people speak: turns of talk, overlaps, silences. Words matter only to explain a silence.
+"""When people speak: turns of talk, overlaps, silences, pace. Words are counted, never weighed.
 
 Works for both channels from voice activity alone; nothing here is an emotion.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import median
 
 from .rubric import TimingRules
 from .types import Channel, Speech, Timing, Turn
 
 BACKCHANNEL_WORDS = 2
 BACKCHANNEL_STRENGTH = 0.3
+MIN_PACE_WORDS = 20
+"""A pace is not told from fewer words."""
+VOWELS = re.compile(r"[aeiouy]+")
+SPOKEN = re.compile(r"[a-z0-9']+")
 
 
 @dataclass(frozen=True)
@@ -79,19 +85,69 @@ def talk_pattern(
     customer = joined(heard, Channel.CUSTOMER, rules.join_gap_ms)
     agent = joined(heard, Channel.AGENT, rules.join_gap_ms)
     overlap_ms, takings = overlaps(customer, agent, rules.floor_taking_ms)
+    _, caller_takings = overlaps(agent, customer, rules.floor_taking_ms)
     gaps = silences(customer + agent, None if closed else now_ms)
+    long = tuple(gap for gap in gaps if gap.end_ms - gap.start_ms > rules.silence_ms)
+    held = [gap for gap in long if is_announced(gap, turns, rules)]
+    customer_ms, agent_ms = total_ms(customer), total_ms(agent)
+    customer_wpm, customer_syllables = pace(turns, Channel.CUSTOMER)
+    agent_wpm, agent_syllables = pace(turns, Channel.AGENT)
     return TalkPattern(
         Timing(
-            customer_talk_ms=sum(end - start for start, end in customer),
-            agent_talk_ms=sum(end - start for start, end in agent),
+            customer_talk_ms=customer_ms,
+            agent_talk_ms=agent_ms,
             overlap_ms=overlap_ms,
             floor_taking_overlaps=len(takings),
             longest_silence_ms=max((gap.end_ms - gap.start_ms for gap in gaps), default=0),
+            caller_floor_takings=len(caller_takings),
+            agent_share=round(agent_ms / (customer_ms + agent_ms), 3) if customer_ms + agent_ms else None,
+            response_ms=response_ms(exchanges(turns, rules)),
+            dead_air_ms=sum(gap.end_ms - gap.start_ms for gap in long if gap not in held),
+            hold_ms=sum(gap.end_ms - gap.start_ms for gap in held),
+            customer_wpm=customer_wpm,
+            agent_wpm=agent_wpm,
+            customer_syllables_s=customer_syllables,
+            agent_syllables_s=agent_syllables,
         ),
         floor_takings=tuple(takings),
-        silences=tuple(gap for gap in gaps if gap.end_ms - gap.start_ms > rules.silence_ms),
+        silences=long,
         agent=tuple(agent),
     )
+
+
+def total_ms(stretches: Sequence[tuple[int, int]]) -> int:
+    return sum(end - start for start, end in stretches)
+
+
+def response_ms(talk: Sequence[Exchange]) -> int | None:
+    """Median time from the caller's end to the agent's start."""
+    waits = [
+        max(0, after.start_ms - before.end_ms)
+        for before, after in zip(talk, talk[1:], strict=False)
+        if before.channel is Channel.CUSTOMER and after.channel is Channel.AGENT
+    ]
+    return round(median(waits)) if waits else None
+
+
+def pace(turns: Sequence[Turn], channel: Channel) -> tuple[float | None, float | None]:
+    """(words per minute, syllables per second) over the time of one side's understood turns."""
+    mine = [t for t in turns if t.channel is channel and t.text and t.end_ms > t.start_ms]
+    words = [word for t in mine for word in SPOKEN.findall(t.text.lower())]
+    seconds = sum(t.end_ms - t.start_ms for t in mine) / 1000
+    if len(words) < MIN_PACE_WORDS or not seconds:
+        return None, None
+    return round(60 * len(words) / seconds, 1), round(sum(map(syllables, words)) / seconds, 2)
+
+
+def syllables(word: str) -> int:
+    """Groups of vowels (y is one), less a silent final e ("time" 1, "table" 2), at least one.
+
+    Right for about nine English words in ten; enough for a rate, not for a poem.
+    """
+    word = word.replace("'", "").lower()
+    groups = len(VOWELS.findall(word))
+    silent = word.endswith("e") and not word.endswith(("le", "ee", "ye")) and groups > 1
+    return max(1, groups - silent)
 
 
 def joined(heard: Sequence[Speech | Turn], channel: Channel, gap_ms: int) -> list[tuple[int, int]]:

@@ -20,6 +20,8 @@ MIN_MINUTES = 1.0
 """Overlaps per minute are not extrapolated from less than this."""
 MIN_REPEAT_WORDS = 4
 RECOVERY_TURNS = 2
+FORM_OF = 2
+"""So many settled opportunities, one after the other, say how an agent is doing."""
 HARM = (Behaviour.DISMISSIVE, Behaviour.BLAMING)
 TIMING_SLACK_MS = 1500
 """A turn's end and its speech's end need not agree."""
@@ -101,7 +103,10 @@ class Chance:
     answers: list[tuple[Mapping[str, float], float]] = field(default_factory=list)
     latency_ms: int | None = None
     after: list[float] = field(default_factory=list)
+    left: int = 0
+    """How many of the agent's turns its window still waits for."""
     closed_ms: int | None = None
+    """When it was settled: after the agent's first `window_turns` turns, or at the end of the call."""
     best: dict[str, float] = field(default_factory=dict)
 
     _response: float | None = None
@@ -116,8 +121,13 @@ class Chance:
         self.answers.append((strengths, factor))
         self._response = None
 
-    def merge(self, affect: float, state: State) -> None:
-        """A caller's turn soon after belongs to the same event: the stronger one names it."""
+    def merge(self, affect: float, state: State, window: int) -> None:
+        """A caller's turn soon after belongs to the same event: the stronger one names it.
+
+        The event goes on: its window runs anew, and recovery is measured from here. What was settled
+        stays settled, and R can still grow; it changes otherwise only when the event gets another name.
+        """
+        self.left, self.after = window, []
         if affect > self.affect:
             self.affect, self.state, self._response = affect, state, None
 
@@ -142,6 +152,8 @@ class EmpathyTrack:
     value: float | None
     low: float | None
     high: float | None
+    form: tuple[tuple[int, float], ...] = ()
+    """(ms, mean R of the last FORM_OF settled opportunities as it stood then), for cues that fade."""
 
 
 def track(
@@ -170,6 +182,7 @@ class _Meter:
         self.polite: list[float] = []
         self.parts = dict.fromkeys(("gratitude", "greeting"), 0.0)
         self.live: float | None = None
+        self.form: list[tuple[int, float]] = []
         self.said: list[Turn] = []
         self.quiet = iter(pattern.silences)
         self.next_silence = next(self.quiet, None)
@@ -205,9 +218,17 @@ class _Meter:
     def _chance(self, feeling: Feeling, exchange: Exchange) -> None:
         last = self.chances[-1] if self.chances else None
         if last is not None and self.customers - last.index <= self.rubric.opportunity.merge_turns:
-            last.merge(feeling.affect, feeling.state)
+            last.merge(feeling.affect, feeling.state, self.rubric.opportunity.window_turns)
+            if last not in self.open:
+                self.open.append(last)
             return
-        chance = Chance(self.customers, exchange.end_ms, feeling.state, feeling.affect)
+        chance = Chance(
+            self.customers,
+            exchange.end_ms,
+            feeling.state,
+            feeling.affect,
+            left=self.rubric.opportunity.window_turns,
+        )
         self.chances.append(chance)
         self.open.append(chance)
 
@@ -215,27 +236,28 @@ class _Meter:
         rules = self.rubric.opportunity
         strengths = self._fresh(exchange.turns)
         for chance in list(self.open):
-            factor = 1.0 if not chance.answers else rules.second_turn_factor
-            chance.answer(strengths, factor)
+            chance.answer(strengths, 1.0 if chance.left == rules.window_turns else rules.second_turn_factor)
             for k, c in strengths.items():
                 chance.best[k] = max(chance.best.get(k, 0.0), c)
-            fits = any(strengths.get(k, 0.0) >= rules.met for k in HELPING)
-            if fits and chance.latency_ms is None:
-                chance.latency_ms = max(0, exchange.start_ms - chance.t_ms)
-            if len(chance.answers) >= rules.window_turns:
-                self._close(chance, exchange.end_ms)
+            if chance.latency_ms is None and (first := first_fitting(exchange, rules.met)) is not None:
+                chance.latency_ms = max(0, first - chance.t_ms)
+            chance.left -= 1
+            if len(chance.answers) >= rules.window_turns and chance.closed_ms is None:
+                chance.closed_ms = exchange.end_ms
+            if not chance.left:
+                self.open.remove(chance)
         for turn in exchange.turns:
             self._harm(turn)
         self._courtesy(exchange.turns)
 
-    def _close(self, chance: Chance, t_ms: int) -> None:
-        chance.closed_ms = t_ms
-        self.open.remove(chance)
+    def _ignored(self) -> list[Fault]:
+        """Settled opportunities without an answer; one that is answered after all is taken back."""
         rules = self.rubric.penalties
-        if chance.response(self.rubric) < rules.ignored_below:
-            self.faults.append(
-                Fault(t_ms, "ignored", rules.ignored, f"left the caller's {chance.state} unanswered")
-            )
+        return [
+            Fault(c.closed_ms, "ignored", rules.ignored, f"left the caller's {c.state} unanswered")
+            for c in self.chances
+            if c.closed_ms is not None and c.response(self.rubric) < rules.ignored_below
+        ]
 
     def _fresh(self, turns: Sequence[Turn]) -> dict[str, float]:
         """The strongest of each behaviour, halved where words repeat an earlier line."""
@@ -292,9 +314,12 @@ class _Meter:
             w.politeness * share + w.gratitude * self.parts["gratitude"] + w.greeting * self.parts["greeting"]
         )
 
+    def _all_faults(self) -> list[Fault]:
+        return [*self.faults, *self.takings, *self._ignored()]
+
     def components(self, t_ms: int, chances: Sequence[Chance]) -> dict[str, float | None]:
         """E, C, L, V and P over what has happened until t_ms."""
-        faults = [f.severity for f in (*self.faults, *self.takings) if f.t_ms <= t_ms]
+        faults = [f.severity for f in self._all_faults() if f.t_ms <= t_ms]
         takings = sum(t <= t_ms for t in self.pattern.floor_takings)
         drops = [c.affect - sum(c.after) / len(c.after) for c in chances if c.after]
         return {
@@ -321,6 +346,9 @@ class _Meter:
         if exact is None:
             self.points.append(EmpathyPoint(t_ms, None, None, None, len(self.chances)))
             return
+        last = [c.response(self.rubric) for c in done[-FORM_OF:]]
+        if len(last) == FORM_OF:
+            self.form.append((t_ms, sum(last) / FORM_OF))
         rules, n = self.rubric.live, len(done) + sum(f.kind in HARM for f in self.faults)
         aim = rules.prior + (exact - rules.prior) * n / (n + rules.prior_weight)
         before = rules.prior if self.live is None else self.live
@@ -343,12 +371,13 @@ class _Meter:
     def finish(self, talk: Sequence[Exchange], now_ms: int, closed: bool) -> EmpathyTrack:
         end_ms = max([now_ms, *(e.end_ms for e in talk)])
         if closed:
-            for chance in list(self.open):
-                self._close(chance, end_ms)
+            for chance in self.open:
+                if chance.answers and chance.closed_ms is None:  # without a turn nobody is to blame
+                    chance.closed_ms = end_ms
         self._silences(end_ms + 1)
         done = [c for c in self.chances if c.closed_ms is not None]
         parts = self.components(end_ms, done)
-        faults = tuple(sorted((*self.faults, *self.takings), key=lambda f: (f.t_ms, f.kind)))
+        faults = tuple(sorted(self._all_faults(), key=lambda f: (f.t_ms, f.kind)))
         value = self.points[-1].value if self.points else None
         low, high = (self.points[-1].low, self.points[-1].high) if self.points else (None, None)
         if closed and (exact := self.exact(parts)) is not None:
@@ -364,6 +393,7 @@ class _Meter:
             value=value,
             low=low,
             high=high,
+            form=tuple(self.form),
         )
 
     def _silences(self, before_ms: int) -> None:
@@ -384,6 +414,12 @@ class _Meter:
                         f"{seconds} s of silence, not announced",
                     )
                 )
+
+
+def first_fitting(exchange: Exchange, met: float) -> int | None:
+    """When the agent began the first of these utterances that shows a helping behaviour."""
+    shows = (t for t in exchange.turns if any(t.behaviours.get(k, 0.0) >= met for k in HELPING))
+    return next((t.start_ms for t in shows), None)
 
 
 def explain(chances: Sequence[Chance], faults: Sequence[Fault], rubric: RubricSpec) -> list[Contribution]:

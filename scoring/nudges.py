@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from .behaviour import Exchange, TalkPattern
 from .empathy import Fault
-from .rubric import NudgeRule, RubricSpec
+from .rubric import NudgeRule, Nudging, RubricSpec
 from .states import Feeling, Trace
-from .types import DISTRESS, Behaviour, Channel, NudgeCandidate, Opportunity, State
+from .types import DISTRESS, Behaviour, Channel, NudgeCandidate, State
 
-STRONG_AFTER = 2
-"""So many well-answered opportunities, one after the other, let the cues fade."""
+PRECISION_PRIOR = (2.0, 1.0)
+"""Beta prior of a rule's precision: as if two of three verdicts had been "helpful"."""
+VERDICTS = ("helpful", "not", "wrong")
 
 
 @dataclass(frozen=True)
@@ -31,11 +33,17 @@ def nudges(
     talk: Sequence[Exchange],
     felt: Trace,
     pattern: TalkPattern,
-    opportunities: Sequence[Opportunity],
+    form: Sequence[tuple[int, float]],
     faults: Sequence[Fault],
     rubric: RubricSpec,
+    switched_off: Collection[str] = (),
 ) -> tuple[NudgeCandidate, ...]:
-    """At most `per_call`, spaced by `every_ms`, never while the agent speaks."""
+    """At most `per_call`, spaced by `every_ms`, never while the agent speaks.
+
+    `form` is how well the agent had been answering at each time (`EmpathyTrack.form`);
+    `switched_off` holds ids of rules that agents found unhelpful (`rule_precision`).
+    """
+    rules = [rule for rule in rubric.nudging.rules if rule.id not in switched_off]
     openings = [*after_caller(talk, felt, rubric), *after_faults(talk, felt, faults, rubric)]
     out: list[NudgeCandidate] = []
     for opening in sorted(openings, key=lambda o: (o.t_ms, o.moment)):
@@ -43,14 +51,52 @@ def nudges(
             break
         if out and opening.t_ms - out[-1].t_ms < rubric.nudging.every_ms:
             continue
-        if agent_speaks(pattern, opening.t_ms) or doing_well(opportunities, opening.t_ms, rubric):
+        if agent_speaks(pattern, opening.t_ms) or doing_well(form, opening.t_ms, rubric):
             continue
-        rule = next((r for r in rubric.nudging.rules if fits(r, opening)), None)
+        rule = next((r for r in rules if fits(r, opening)), None)
         if rule is not None:
-            out.append(
-                NudgeCandidate(opening.t_ms, rule.id, opening.state, Behaviour(rule.missing), rule.cue)
-            )
+            missing = Behaviour(rule.missing)
+            out.append(NudgeCandidate(opening.t_ms, rule.id, opening.state, missing, rule.cue, rule.phrases))
     return tuple(out)
+
+
+@dataclass(frozen=True)
+class RulePrecision:
+    """What agents said of one rule's cues."""
+
+    helpful: int
+    not_helpful: int
+    wrong: int
+    precision: float
+    """Expected share of helpful ones under a Beta prior: (helpful + 2) / (n + 3)."""
+    switched_off: bool
+    reason: str
+    """Why it is off; "" while it is on."""
+
+
+def rule_precision(verdicts: Iterable[tuple[str, str]], rules: Nudging) -> Mapping[str, RulePrecision]:
+    """Per rule, from (rule id, "helpful" | "not" | "wrong"); other verdicts, as "not now", do not count.
+
+    A rule under `precision_floor` after `min_verdicts` is switched off, and the reason says so.
+    """
+    counts: dict[str, Counter[str]] = {rule.id: Counter() for rule in rules.rules}
+    for rule, verdict in verdicts:
+        if verdict in VERDICTS:
+            counts.setdefault(rule, Counter())[verdict] += 1
+    return {rule: precision_of(count, rules) for rule, count in sorted(counts.items())}
+
+
+def precision_of(count: Counter[str], rules: Nudging) -> RulePrecision:
+    n, (good, bad) = count.total(), PRECISION_PRIOR
+    precision = round((count["helpful"] + good) / (n + good + bad), 4)
+    off = n >= rules.min_verdicts and precision < rules.precision_floor
+    reason = ""
+    if off:
+        reason = (
+            f"switched itself off: {count['helpful']} of {n} verdicts were “helpful” "
+            f"(expected precision {precision:.0%}, floor {rules.precision_floor:.0%})"
+        )
+    return RulePrecision(count["helpful"], count["not"], count["wrong"], precision, off, reason)
 
 
 def fits(rule: NudgeRule, opening: Opening) -> bool:
@@ -110,7 +156,7 @@ def agent_speaks(pattern: TalkPattern, t_ms: int) -> bool:
     return n > 0 and pattern.agent[n - 1][0] <= t_ms < pattern.agent[n - 1][1]
 
 
-def doing_well(opportunities: Sequence[Opportunity], t_ms: int, rubric: RubricSpec) -> bool:
-    """The agent's last opportunities before this moment were answered strongly."""
-    done = [o.response for o in opportunities if o.response is not None and o.t_ms < t_ms][-STRONG_AFTER:]
-    return len(done) == STRONG_AFTER and sum(done) / len(done) >= rubric.nudging.strong
+def doing_well(form: Sequence[tuple[int, float]], t_ms: int, rubric: RubricSpec) -> bool:
+    """What the agent had answered by this moment was strong; what comes later cannot take a cue back."""
+    n = bisect_right(form, (t_ms, 2.0))
+    return n > 0 and form[n - 1][1] >= rubric.nudging.strong

@@ -22,12 +22,14 @@ STATE_NAMES = tuple(str(s) for s in FELT)
 DISTRESS_NAMES = tuple(str(s) for s in DISTRESS)
 HELPING_NAMES = tuple(str(b) for b in HELPING)
 BEHAVIOUR_NAMES = tuple(str(b) for b in Behaviour)
-CUSTOMER_CUES = ("anger", "escalation", "urgency", "closing-thanks")
+CUSTOMER_CUES = ("anger", "escalation", "urgency", "closing-thanks", "loyalty")
 COURTESY_PARTS = ("politeness", "gratitude", "greeting", "closing")
 AGENT_CUES = (*COURTESY_PARTS, "hold")
 CUSTOMER_LABELS = (*STATE_NAMES, *CUSTOMER_CUES)
 AGENT_LABELS = (*BEHAVIOUR_NAMES, *AGENT_CUES)
 MOMENTS = ("caller-stops", "silence", "interrupted")
+MAX_PLAYBOOK = 2
+"""More ways to say a cue than this and nobody reads them while talking."""
 VOICE_CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad")
 
 
@@ -45,6 +47,11 @@ def number(low: float, high: float) -> Any:
 
 def share() -> Any:
     return number(0.0, 1.0)
+
+
+def later(default: float, low: float = 0.0, high: float = 1.0) -> Any:
+    """A number added after rubric versions were first stored: those read as having this one."""
+    return field(default=default, metadata={"range": (low, high)})
 
 
 def shares(keys: tuple[str, ...]) -> Any:
@@ -145,6 +152,13 @@ class FusionRules:
     margin: float = share()
     confidence_floor: float = share()
     severity: Mapping[str, float] = shares(DISTRESS_NAMES)
+    words_shift: float = later(0.0, -3, 3)
+    """Added to the log-odds of what words say: the states are rare, so a calibrated chance of one in four is
+    already where hits and false alarms balance best, and counts as half strength."""
+    voice_baseline_windows: float = later(10, 0, 1000)
+    """How many windows the class prior is worth when a caller's own way of sounding is estimated."""
+    voice_baseline_cap: float = later(1.0, 0, 4)
+    """How far, in log-odds, that estimate may move the evidence; 0 turns it off."""
 
 
 @dataclass(frozen=True)
@@ -174,6 +188,8 @@ class NudgeRule:
     missing: str = field(metadata={"allowed": HELPING_NAMES})
     cue: str
     moment: str = field(default="caller-stops", metadata={"allowed": MOMENTS})
+    phrases: tuple[str, ...] = ()
+    """The team's playbook: up to MAX_PLAYBOOK ways to say it."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +199,10 @@ class Nudging:
     per_call: int = number(0, 50)
     strong: float = share()
     """Mean R of the agent's last two opportunities from which cues fade out."""
+    precision_floor: float = later(0.4)
+    """A rule whose expected share of "helpful" verdicts is below this switches itself off …"""
+    min_verdicts: int = later(8, 1, 1000)
+    """… but not before so many verdicts."""
 
 
 @dataclass(frozen=True)
@@ -192,6 +212,44 @@ class Alerting:
     harm_strength: float = share()
     escalation: float = share()
     silence_ms: int = number(1000, 600_000)
+
+
+@dataclass(frozen=True)
+class AlignmentRules:
+    met: float = later(0.5)
+    """An event with this R counts as met."""
+    settle_ms: int = later(5000, 0, 120_000)
+    """A caller has recovered when calm or satisfied, and not upset again for so long."""
+
+
+@dataclass(frozen=True)
+class OutlookRules:
+    """Priors of the loyalty outlook (SCIENCE §6), to be replaced by a fit to a site's own outcomes."""
+
+    peak: float = later(0.5, 0, 5)
+    end: float = later(0.5, 0, 5)
+    unresolved: float = later(0.6, 0, 5)
+    leave: float = later(0.9, 0, 5)
+    complaint: float = later(0.6, 0, 5)
+    person: float = later(0.3, 0, 5)
+    """Asking for a supervisor, or any other escalation."""
+    thanks: float = later(0.25, 0, 5)
+    recommend: float = later(0.6, 0, 5)
+    faded: float = later(0.4)
+    """What is left of a threat in a call that ends well, and of thanks in one that ends badly."""
+    frustration: float = later(1.0)
+    """How far each state weighs on the relationship: grief is seldom about the company."""
+    anxiety: float = later(0.6)
+    confusion: float = later(0.6)
+    sadness: float = later(0.2)
+    threshold: float = later(0.35)
+    """From here on, either way, the outlook is not just steady."""
+    min_turns: int = later(3, 1, 100)
+    """With fewer of the caller's turns it is always steady."""
+    evidence_turns: float = later(6, 0, 100)
+    """Confidence is shrunk by n / (n + this), n being the caller's turns."""
+    ceiling: float = later(0.7)
+    """Confidence goes no higher while uncalibrated."""
 
 
 @dataclass(frozen=True)
@@ -211,6 +269,8 @@ class RubricSpec:
     nudging: Nudging
     alerting: Alerting
     phrases: tuple[Phrase, ...]
+    alignment: AlignmentRules = AlignmentRules()
+    outlook: OutlookRules = OutlookRules()
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> RubricSpec:
@@ -350,6 +410,11 @@ def _check_whole(spec: RubricSpec) -> list[str]:
     problems += [f"{a}: must be at most {b} ({y:g})" for a, x, b, y in pairs if x > y]
     problems += _repeated("phrases", [p.id for p in spec.phrases])
     problems += _repeated("nudging.rules", [r.id for r in spec.nudging.rules])
+    problems += [
+        f"nudging.rules.{r.id}.phrases: at most {MAX_PLAYBOOK}, not {len(r.phrases)}"
+        for r in spec.nudging.rules
+        if len(r.phrases) > MAX_PLAYBOOK
+    ]
     for phrase in spec.phrases:
         labels = CUSTOMER_LABELS if phrase.who == Channel.CUSTOMER else AGENT_LABELS
         if phrase.says not in labels:

@@ -273,7 +273,7 @@ class Opportunity:
     state: State
     affect: float
     response: float | None
-    """R, 0-1; None while the window of the agent's next two turns is still open."""
+    """R, 0-1; None until the agent has had two turns (or one, when the call ends before the second)."""
     met: tuple[str, ...]
     missing: tuple[str, ...]
     latency_ms: int | None
@@ -288,6 +288,8 @@ class NudgeCandidate:
     state: State
     missing: Behaviour
     cue: str
+    phrases: tuple[str, ...] = ()
+    """Up to two ways to say it, from the rubric's playbook."""
 
 
 @dataclass(frozen=True)
@@ -304,13 +306,80 @@ class AlertCause:
 
 @dataclass(frozen=True)
 class Timing:
-    """Talk behaviour so far, from voice activity alone."""
+    """Talk behaviour so far: voice activity, and words only where a pace or a hold needs them."""
 
     customer_talk_ms: int = 0
     agent_talk_ms: int = 0
     overlap_ms: int = 0
     floor_taking_overlaps: int = 0
+    """Times the agent cut in, talked on, and the caller gave way."""
     longest_silence_ms: int = 0
+    caller_floor_takings: int = 0
+    """The same the other way round; nobody's fault, so never judged."""
+    agent_share: float | None = None
+    """The agent's part of all talk, 0-1; None while nobody has spoken."""
+    response_ms: int | None = None
+    """Median from the caller's end to the agent's start, 0 where they overlap; None before an answer."""
+    dead_air_ms: int = 0
+    """Silences over the rubric's limit that nobody announced, together."""
+    hold_ms: int = 0
+    """Such silences that the agent announced."""
+    customer_wpm: float | None = None
+    """Words per minute of own turns; None under MIN_PACE_WORDS words."""
+    agent_wpm: float | None = None
+    customer_syllables_s: float | None = None
+    """Syllables per second, counted as `behaviour.syllables` says."""
+    agent_syllables_s: float | None = None
+
+
+@dataclass(frozen=True)
+class AlignmentEvent:
+    """One emotional event: did the words fit, how soon, and did the caller recover (SCIENCE §5)."""
+
+    t_ms: int
+    state: State
+    affect: float
+    fit: float | None
+    """R of §4, 0-1; None while it is not settled, or when the agent never had a turn."""
+    latency_ms: int | None
+    """To the first fitting response; None: none so far."""
+    recovery_ms: int | None
+    """Until the caller is calm or satisfied and stays so; None: not yet."""
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Response fit over a call. It is no imitation and no part of the score."""
+
+    events: tuple[AlignmentEvent, ...] = ()
+    median_latency_ms: int | None = None
+    met_share: float | None = None
+    """Of settled events, those with a fit from `alignment.met` on; None without any."""
+    recovered_share: float | None = None
+    pace_match: float | None = None
+    """Diagnostic: 1 when both speak equally fast, 0.5 when one is twice as fast."""
+
+
+class Loyalty(StrEnum):
+    AT_RISK = "at_risk"
+    STEADY = "steady"
+    STRENGTHENED = "strengthened"
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """Where the relationship seems to be heading (SCIENCE §6): a prior until outcomes are imported."""
+
+    status: Loyalty = Loyalty.STEADY
+    confidence: float = 0.0
+    score: float = 0.0
+    """-1 (at risk) to 1 (strengthened)."""
+    calibrated: bool = False
+    """True once fitted to, and checked against, the site's own outcomes."""
+    reasons: tuple[Contribution, ...] = ()
+    """Strongest first; `target` is "outlook"."""
+    features: Mapping[str, float] = field(default_factory=dict)
+    """What `outlook.fit_outlook` learns from."""
 
 
 @dataclass(frozen=True)
@@ -336,3 +405,5 @@ class CallView:
     """C of SCIENCE §4, shown as "courtesy only" when there was no opportunity."""
     components: Mapping[str, float | None] = field(default_factory=dict)
     """E, C, L, V, P."""
+    alignment: Alignment = field(default_factory=Alignment)
+    outlook: Outlook = field(default_factory=Outlook)

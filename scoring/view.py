@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from operator import attrgetter
 
 from .alerts import alerts, telling
+from .alignment import alignment
 from .behaviour import TalkPattern, exchanges, is_announced, talk_pattern
 from .empathy import EmpathyTrack, track
 from .nudges import nudges
+from .outlook import outlook
 from .rubric import RubricSpec
 from .states import StatePoint, Trace, trace
 from .types import (
@@ -50,8 +52,12 @@ def view(
     *,
     now_ms: int,
     closed: bool,
+    switched_off: Collection[str] = (),
 ) -> CallView:
-    """The call so far. Pieces may come in any order and more than once (by their keys)."""
+    """The call so far. Pieces may come in any order and more than once (by their keys).
+
+    `switched_off`: ids of nudging rules that give no cues (`nudges.rule_precision`).
+    """
     said = unique_turns(turns)
     windows = unique_windows(voice)
     stretches = sorted(set(speech), key=lambda s: (s.start_ms, s.end_ms, s.channel))
@@ -62,10 +68,11 @@ def view(
     longest = longest_unexplained(pattern, said, rubric)
     raised = alerts(said, felt, empathy.faults, longest, rubric)
     risk = risk_of(felt, raised, rubric, now_ms)
+    fit = alignment(talk, felt, empathy.opportunities, pattern.timing, rubric, now_ms, closed)
     return CallView(
         moments=moments(felt, empathy),
         opportunities=empathy.opportunities,
-        nudges=nudges(talk, felt, pattern, empathy.opportunities, empathy.faults, rubric),
+        nudges=nudges(talk, felt, pattern, empathy.form, empathy.faults, rubric, switched_off),
         alerts=raised,
         why=tuple(sorted((*felt.why, *empathy.why), key=lambda c: (c.t_ms, c.target, c.text))),
         timing=pattern.timing,
@@ -77,6 +84,8 @@ def view(
         empathy_high=empathy.high,
         courtesy=empathy.courtesy,
         components=empathy.components,
+        alignment=fit,
+        outlook=outlook(felt, fit, rubric),
     )
 
 

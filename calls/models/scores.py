@@ -104,6 +104,7 @@ class Nudge(models.Model):
     state = models.CharField(max_length=16, choices=STATES)
     missing = models.CharField(max_length=16)
     cue = models.CharField(max_length=200)
+    phrases = models.JSONField(default=list)
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=("call", "rule", "t_ms"), name="nudge_key")]

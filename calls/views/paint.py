@@ -33,6 +33,11 @@ LOOK: Doc = {
         "dismissive": ["✕", "dismissive"],
         "blaming": ["✕", "blaming"],
     },
+    "loyalty": {
+        "at_risk": ["▾", "At risk"],
+        "steady": ["▸", "Steady"],
+        "strengthened": ["▴", "Strengthened"],
+    },
     "target": {"help": 0, "empathy": 60, "lag_ms": 2000},
     "low_confidence": 0.5,
     "stale_ms": 5000,

@@ -8,7 +8,7 @@ import { lineState } from "./line-state.js";
 import { openLine } from "./line.js";
 import { painter } from "./painter.js";
 import { pauseButton } from "./pause.js";
-import { alertsPanel, coveragePanel, finalPanel, timingPanel, whyPanel } from "./panels.js";
+import { alertsPanel, alignmentPanel, coveragePanel, finalPanel, outlookPanel, timingPanel, whyPanel } from "./panels.js";
 import { applyAll } from "./reduce.js";
 import { transcript } from "./transcript.js";
 
@@ -19,6 +19,8 @@ const read = (id) => JSON.parse(document.getElementById(id).textContent);
 const drawHead = callHead(find("head"));
 const drawWhy = whyPanel(find("why"));
 const drawAlerts = alertsPanel(find("alerts-section"), find("alerts"));
+const drawAlignment = alignmentPanel(find("alignment-sum"), find("alignment"));
+const drawOutlook = outlookPanel(find("outlook"), find("outlook-reasons"));
 const drawTiming = timingPanel(find("timing"));
 const drawCoverage = coveragePanel(find("coverage"));
 const drawFinal = finalPanel(find("final"), find("final-body"));
@@ -44,6 +46,8 @@ function draw({ first = false } = {}) {
   turns.draw(shown.turns, { first: first && shown.tile.status === "live" });
   drawWhy(shown.why);
   drawAlerts(shown.alerts);
+  drawAlignment(shown.alignment);
+  drawOutlook(shown.outlook);
   drawTiming(shown.timing);
   drawCoverage(shown.coverage);
   drawFinal(shown.final);

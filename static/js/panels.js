@@ -1,6 +1,6 @@
 // The small panels beside the chart: why, alerts, timing, what was heard, and the final score.
 import { glyph, make, svg, whenChanged } from "./nodes.js";
-import { clock, isLow, labelLook, percent, riskLook } from "./words.js";
+import { clock, isLow, labelLook, loyaltyLook, percent, riskLook, stateLook } from "./words.js";
 
 const SOURCES = { words: "from the words", voice: "from the caller’s voice", timing: "from timing" };
 
@@ -67,12 +67,79 @@ export function timingPanel(list) {
     const facts = [
       ["Caller talks", `${share}% · ${clock(customer)}`],
       ["Agent talks", `${100 - share}% · ${clock(agent)}`],
+      ["Agent answers after (median)", known(timing.response_ms) ? long(timing.response_ms) : "no answer yet"],
       ["Both at once", long(timing.overlap_ms ?? 0)],
       ["Times the agent took the floor", String(timing.floor_taking_overlaps ?? 0)],
+      ["Times the caller took the floor", String(timing.caller_floor_takings ?? 0)],
       ["Longest silence", long(timing.longest_silence_ms ?? 0)],
+      ["Dead air, not announced", long(timing.dead_air_ms ?? 0)],
+      ["Hold, announced", long(timing.hold_ms ?? 0)],
+      ["Caller’s pace", paceWords(timing.customer_wpm, timing.customer_syllables_s)],
+      ["Agent’s pace", paceWords(timing.agent_wpm, timing.agent_syllables_s)],
     ];
     list.replaceChildren(...pairs(facts));
     list.prepend(bar);
+  });
+}
+
+const known = (value) => value !== null && value !== undefined;
+const paceWords = (wpm, syllables) => (known(wpm) ? `${Math.round(wpm)} words/min · ${syllables.toFixed(1)} syllables/s` : "too few words yet");
+
+export function alignmentPanel(sums, list) {
+  return whenChanged((alignment) => {
+    const events = alignment?.events ?? [];
+    const settled = events.filter((event) => known(event.fit)).length;
+    sums.hidden = !events.length;
+    sums.replaceChildren(
+      ...pairs([
+        ["Met", settled ? `${Math.round(alignment.met_share * settled)} of ${settled}` : "not settled yet"],
+        ["Recovered", settled ? `${Math.round(alignment.recovered_share * settled)} of ${settled}` : "not settled yet"],
+        ["First fitting answer (median)", known(alignment?.median_latency_ms) ? long(alignment.median_latency_ms) : "none yet"],
+        ["Pace match (diagnostic)", known(alignment?.pace_match) ? percent(alignment.pace_match) : "not known yet"],
+      ]),
+    );
+    if (!events.length) return list.replaceChildren(make("li", { class: "quiet" }, "The caller gave no occasion for empathy so far."));
+    list.replaceChildren(...events.toReversed().map(eventLine));
+  });
+}
+
+function eventLine(event) {
+  const [sign, word] = stateLook(event.state);
+  const fit = known(event.fit) ? percent(event.fit) : "not settled";
+  const bar = svg(
+    "svg",
+    { class: "fit", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
+    svg("rect", { x: 0, y: 0, width: 100 * (event.fit ?? 0), height: 6 }),
+  );
+  return make(
+    "li",
+    { "data-state": event.state },
+    make("p", {}, make("span", { class: "quiet" }, `${clock(event.t_ms)} `), glyph(sign), make("strong", {}, word), make("span", { class: "amount" }, `fit ${fit}`)),
+    bar,
+    make(
+      "p",
+      { class: "small quiet" },
+      known(event.latency_ms) ? `first fitting answer after ${long(event.latency_ms)}` : "no fitting answer yet",
+      " · ",
+      known(event.recovery_ms) ? `recovered after ${long(event.recovery_ms)}` : "not recovered yet",
+    ),
+  );
+}
+
+export function outlookPanel(chip, reasons) {
+  return whenChanged((outlook) => {
+    const [sign, word] = loyaltyLook(outlook?.status ?? "steady");
+    chip.replaceChildren(
+      make("span", { class: "chip" }, glyph(sign, false), make("strong", {}, word)),
+      make("span", { class: "small quiet" }, `confidence ${percent(outlook?.confidence ?? 0)}`),
+      outlook?.calibrated ? "" : make("span", { class: "chip small uncalibrated" }, "uncalibrated"),
+    );
+    const lines = outlook?.reasons ?? [];
+    reasons.replaceChildren(
+      ...(lines.length
+        ? lines.map((line) => make("li", {}, make("span", {}, `${line.amount > 0 ? "+" : "−"} `), line.text, make("span", { class: "quiet" }, ` · ${clock(line.t_ms)}`)))
+        : [make("li", { class: "quiet" }, "Nothing speaks for or against yet.")]),
+    );
   });
 }
 

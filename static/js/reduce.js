@@ -16,7 +16,7 @@ function applyFloor(doc, event) {
   }
 }
 
-const VIEW_PARTS = ["opportunities", "nudges", "alerts", "why", "timing", "components"];
+const VIEW_PARTS = ["opportunities", "nudges", "alerts", "why", "timing", "components", "alignment", "outlook"];
 
 function applyCall(doc, event) {
   switch (event.type) {

@@ -2,13 +2,14 @@
 const node = document.getElementById("look");
 export const LOOK = node
   ? JSON.parse(node.textContent)
-  : { risk: {}, state: {}, behaviour: {}, target: {}, low_confidence: 0.5, stale_ms: 5000, ended_stays_ms: 8000, gap_ms: 8000 };
+  : { risk: {}, state: {}, behaviour: {}, loyalty: {}, target: {}, low_confidence: 0.5, stale_ms: 5000, ended_stays_ms: 8000, gap_ms: 8000 };
 
 const OTHER = ["›"];
 export const riskLook = (risk) => LOOK.risk[risk] ?? ["○", risk];
 export const stateLook = (state) => LOOK.state[state] ?? ["◌", state];
 export const labelLook = (label) =>
   LOOK.state[label] ?? LOOK.behaviour[label] ?? [...OTHER, label.replaceAll("-", " ")];
+export const loyaltyLook = (status) => LOOK.loyalty[status] ?? ["▸", status];
 export const isLow = (confidence) => confidence < LOOK.low_confidence;
 export const percent = (share) => `${Math.round(share * 100)}%`;
 

@@ -172,3 +172,21 @@ def test_rubric_version_refuses_change_in_python_and_in_the_database(rubric: Rub
     with connection.cursor() as cursor:
         cursor.execute("select count(*) from calls_rubricversion where note = 'changed'")
         assert cursor.fetchone() == (0,)
+
+
+def test_alignment_outlook_and_playbook_reach_the_page(
+    make_call: MakeCall, published: list[Any], django_capture_on_commit_callbacks: Any
+) -> None:
+    call_id = str(make_call("CA1").pk)
+    with django_capture_on_commit_callbacks(execute=True):
+        for piece in SCRIPT:
+            record.record_scores([scored(call_id, piece)])
+    doc = json.loads(json.dumps(live.call_snapshot(Call.objects.get(pk=call_id))))
+    event = doc["alignment"]["events"][0]
+    assert set(event) == {"t_ms", "state", "affect", "fit", "latency_ms", "recovery_ms"}
+    assert doc["outlook"]["status"] in ("at_risk", "steady", "strengthened")
+    assert doc["outlook"]["calibrated"] is False
+    assert doc["timing"]["response_ms"] is not None
+    assert doc["nudges"][0]["phrases"]
+    pushed = [e for _, e in published if e["type"] == "view"][-1]
+    assert all(pushed[name] == doc[name] for name in ("alignment", "outlook", "timing", "nudges"))

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import dataclasses
+from itertools import pairwise
+
+import pytest
 
 from scoring.rubric import default_rubric
-from scoring.states import fuse, trace, voice_evidence
-from scoring.types import Channel, State, Turn
+from scoring.states import against_baseline, fuse, log_odds, trace, voice_evidence
+from scoring.types import Channel, State, Turn, VoiceState
 from tests.scoring.language_calls import ANGER_THAT_RECOVERS, turns_of, window
 
 RUBRIC = default_rubric()
@@ -71,3 +74,32 @@ def test_anger_recovers() -> None:
 def test_agent_turns_never_move_the_caller_s_state() -> None:
     agent = dataclasses.replace(said(0, frustration=0.99), channel=Channel.AGENT)
     assert trace([agent], [], RULES).points == ()
+
+
+def sounding(angry: float, n: int) -> list[VoiceState]:
+    return [window(at * 3000, angry=angry) for at in range(n)]
+
+
+def test_a_voice_that_always_sounds_angry_says_less_and_less() -> None:
+    heard = against_baseline([voice_evidence(v, RULES) for v in sounding(0.6, 40)], RULES)
+    support = [h[State.FRUSTRATION] for h, _ in heard]
+    assert support[0] == pytest.approx(0.6, abs=1e-6)
+    assert all(a >= b for a, b in pairwise(support))
+    shift = log_odds(0.6) - log_odds(support[-1])
+    assert shift == pytest.approx(RULES.voice_baseline_cap, abs=0.01)
+
+
+def test_an_outburst_counts_in_full_after_a_calm_voice_and_less_after_an_angry_one() -> None:
+    calm_first = [voice_evidence(v, RULES) for v in [*sounding(0.05, 20), window(60_000, angry=0.7)]]
+    angry_first = [voice_evidence(v, RULES) for v in [*sounding(0.7, 20), window(60_000, angry=0.7)]]
+    after_calm, after_anger = (
+        against_baseline(heard, RULES)[-1][0][State.FRUSTRATION] for heard in (calm_first, angry_first)
+    )
+    assert after_calm == pytest.approx(0.7)
+    assert after_anger < 0.6
+
+
+def test_the_baseline_never_looks_ahead() -> None:
+    heard = [voice_evidence(v, RULES) for v in [*sounding(0.3, 5), *sounding(0.8, 5), *sounding(0.1, 5)]]
+    whole = against_baseline(heard, RULES)
+    assert all(against_baseline(heard[:n], RULES) == whole[:n] for n in range(len(heard) + 1))

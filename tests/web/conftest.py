@@ -114,7 +114,8 @@ def full_call(make_call: Callable[..., Call], transactional_db: None) -> Call:
     Alert.objects.bulk_create([Alert(call=call, **alert) for alert in doc["alerts"]])
     for channel in ("customer", "agent"):
         CoverageBlock.objects.create(call=call, channel=channel, block=0, hops="s" * 60 + "l" * 4)
-    call.view = {name: doc[name] for name in ("opportunities", "why", "timing", "components")}
+    parts = ("opportunities", "why", "timing", "components", "alignment", "outlook")
+    call.view = {name: doc[name] for name in parts}
     own = call.tile_base()
     call.tile = (
         doc["tile"] | own | {"risk": "help", "reason": "Frustrated, not acknowledged", "media_ms": 240_000}

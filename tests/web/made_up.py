@@ -176,7 +176,35 @@ def call(
         "overlap_ms": 3_400,
         "floor_taking_overlaps": 1,
         "longest_silence_ms": 13_800,
+        "caller_floor_takings": 2,
+        "agent_share": 0.542,
+        "response_ms": 640,
+        "dead_air_ms": 13_800,
+        "hold_ms": 0,
+        "customer_wpm": 181.2,
+        "agent_wpm": 168.0,
+        "customer_syllables_s": 4.31,
+        "agent_syllables_s": 4.02,
     }
+    events = [
+        {"t_ms": s, "state": state, "affect": 0.7, "fit": (0.21, 0.66, 0.66, None)[i], "latency_ms": (None, 2400, 900, None)[i], "recovery_ms": (None, 31_000, 22_500, None)[i]}
+        for i, (s, state) in enumerate(moods[:4])
+    ]  # fmt: skip
+    alignment = {
+        "events": events,
+        "median_latency_ms": 1650,
+        "met_share": 0.667,
+        "recovered_share": 0.667,
+        "pace_match": 0.927,
+    }
+    outlook = {
+        "status": "at_risk", "confidence": 0.41, "score": -0.47, "calibrated": False,
+        "reasons": [
+            {"t_ms": moods[1][0], "target": "outlook", "amount": -0.48, "confidence": 0.5, "source": "words", "text": "said “I will make a complaint”", "turn_start_ms": moods[1][0]},
+            {"t_ms": moods[3][0], "target": "outlook", "amount": 0.21, "confidence": 0.5, "source": "words", "text": "at the end: satisfied", "turn_start_ms": moods[3][0]},
+        ],
+        "features": {"peak": -0.2, "end": 0.4},
+    }  # fmt: skip
     coverage = {
         "channels": {
             "customer": {"received_ms": 238_000, "scored_ms": 214_000, "silent_ms": 22_000, "lost_ms": 2_000, "failed_ms": 0, "skipped_ms": 0},
@@ -199,7 +227,7 @@ def call(
             {"t_ms": turns[6]["start_ms"], "target": "empathy", "amount": 5.1, "confidence": 0.69, "source": "words", "text": "reassured: “it will show within two hours”", "turn_start_ms": turns[6]["start_ms"]},
             {"t_ms": turns[7]["start_ms"] + 900, "target": "empathy", "amount": -2.0, "confidence": 0.6, "source": "timing", "text": "took the floor while the caller was confused", "turn_start_ms": None},
         ],
-        "timing": timing, "components": components, "coverage": coverage, "final": None,
+        "timing": timing, "components": components, "alignment": alignment, "outlook": outlook, "coverage": coverage, "final": None,
         "versions": {"engine": "engine/1 voice/lora-16 speech/whisper-base language/heads-3", "rubric": "House rubric v1"},
     }  # fmt: skip
     if ended:
@@ -250,7 +278,19 @@ def next_call_events(doc: Doc, now: datetime, dice: random.Random) -> list[Doc]:
     )
     doc["moments"].append(moment)
     doc["tile"] = doc["tile"] | {"media_ms": t_ms, "scored_at": now.isoformat(), "empathy": moment["empathy"]}
-    parts = {name: doc[name] for name in ("opportunities", "nudges", "alerts", "why", "timing", "components")}
+    parts = {
+        name: doc[name]
+        for name in (
+            "opportunities",
+            "nudges",
+            "alerts",
+            "why",
+            "timing",
+            "components",
+            "alignment",
+            "outlook",
+        )
+    }
     events: list[Doc] = [
         {"type": "view", "since_ms": t_ms, "moments": [moment], **parts},
         {"type": "tile", "tile": doc["tile"]},

@@ -62,6 +62,26 @@ def test_alice_sees_the_tile_and_opens_the_call(page_for: Open, alice: User, ful
     page.locator("[data-table] tbody tr").nth(50).wait_for(state="attached")
 
 
+def test_alignment_outlook_and_timing_are_the_same_for_agent_and_supervisor(
+    page_for: Open, alice: User, bob: User, full_call: Call
+) -> None:
+    for person in (alice, bob):
+        page = page_for(person)
+        page.goto(f"/calls/{full_call.pk}/")
+        live(page)
+        events = page.locator("[data-alignment] li")
+        assert events.count() == 4
+        assert "fit 66%" in events.nth(1).inner_text()
+        assert "first fitting answer after 0.9 s · recovered after 22.5 s" in events.nth(1).inner_text()
+        assert "no fitting answer yet · not recovered yet" in events.nth(3).inner_text()
+        assert "2 of 3" in page.locator("[data-alignment-sum]").inner_text()
+        outlook = page.locator("[data-outlook]").inner_text()
+        assert "At risk" in outlook and "uncalibrated" in outlook
+        assert "make a complaint" in page.locator("[data-outlook-reasons]").inner_text()
+        timing = page.locator("[data-timing]").inner_text()
+        assert "0.6 s" in timing and "181 words/min" in timing
+
+
 def test_a_call_appears_changes_and_leaves_without_reload(
     page_for: Open, alice: User, make_call: Callable[..., Call]
 ) -> None:

@@ -45,7 +45,7 @@ def call_events(doc: dict[str, Any], dice: random.Random) -> list[dict[str, Any]
         moments = [m | {"empathy": None} for m in doc["moments"] if m["t_ms"] >= since][
             : dice.randrange(1, 9)
         ]
-        parts = ("opportunities", "nudges", "alerts", "why", "timing", "components")
+        parts = ("opportunities", "nudges", "alerts", "why", "timing", "components", "alignment", "outlook")
         return {"type": "view", "since_ms": since, "moments": moments} | {
             p: doc[p][:1] if isinstance(doc[p], list) else doc[p] for p in parts
         }
