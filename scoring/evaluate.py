@@ -40,7 +40,7 @@ def _voice_arguments(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         choices=["causal", "none"],
         default="none",
-        help="running baseline, if the model has one",
+        help="judge each clip against its speaker's earlier ones, as a call does, or alone",
     )
     parser.add_argument("--model", help="model folder (default: VOICE_MODEL, else the shipped one)")
     parser.add_argument("--device", default="cpu")
@@ -50,21 +50,16 @@ def _voice(options: argparse.Namespace) -> tuple[Report, str]:
     from scoring.training.voice.measure import measure, table
     from scoring.voice import load_voice
 
-    if options.baseline == "causal":
-        print(
-            "note: the voice model has no running baseline; --baseline causal changes nothing",
-            file=sys.stderr,
-        )
     try:
         model = load_voice(options.model, options.device)
     except ValueError as error:
         raise DataError(str(error)) from error
-    report = measure(model, options.manifest, options.audio, options.split)
+    report = measure(model, options.manifest, options.audio, options.split, options.baseline)
     return report, table(report)
 
 
 def _redaction(options: argparse.Namespace) -> tuple[Report, str]:
-    from scoring.evaluate_speech import redaction
+    from scoring.evaluate_redaction import redaction
 
     return redaction(options)
 
@@ -82,7 +77,7 @@ def _speech_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _redaction_arguments(parser: argparse.ArgumentParser) -> None:
-    from scoring.evaluate_speech import redaction_arguments
+    from scoring.evaluate_redaction import redaction_arguments
 
     redaction_arguments(parser)
 
@@ -111,11 +106,24 @@ def _pairs(options: argparse.Namespace) -> tuple[Report, str]:
     return run_pairs(options)
 
 
+def _calls_arguments(parser: argparse.ArgumentParser) -> None:
+    from scoring.evaluate_calls import calls_arguments
+
+    calls_arguments(parser)
+
+
+def _calls(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.evaluate_calls import run_calls
+
+    return run_calls(options)
+
+
 TASKS: dict[str, Task] = {
     "language": Task("felt states and empathy in words", _language_arguments, _language),
     "empathy-pairs": Task("a behaviour's strength against labelled pairs", _pairs_arguments, _pairs),
     "speech": Task("words and CPU of speech recognition", _speech_arguments, _speech),
     "redaction": Task("what redaction leaks and what it masks in vain", _redaction_arguments, _redaction),
+    "calls": Task("scripted calls, expected against found turn by turn", _calls_arguments, _calls),
     "voice": Task("acted emotion from the voice", _voice_arguments, _voice),
 }
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from scoring.evaluate_contact_centre import auc, contact_centre, contact_centre_table
 from scoring.language import FusedLanguage, LanguageModel, Reading, TurnText, load_language
 from scoring.training.data import DataError
 from scoring.types import Channel, State
@@ -27,18 +27,6 @@ CHAT_STATES = {
 }
 EMPATHY_ID = 0
 BATCH = 512
-
-
-def auc(score: Sequence[float] | npt.NDArray[Any], truth: Sequence[bool]) -> float | None:
-    """Area under the ROC curve with ties counted half; None when one class is absent."""
-    values, yes = np.asarray(score, float), np.asarray(truth, bool)
-    positives, negatives = int(yes.sum()), int((~yes).sum())
-    if not positives or not negatives:
-        return None
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    ranks = np.cumsum(counts) - (counts - 1) / 2
-    total = float(ranks[inverse][yes].sum())
-    return round((total - positives * (positives + 1) / 2) / (positives * negatives), 4)
 
 
 def read_all(model: LanguageModel, turns: list[TurnText]) -> list[Reading]:
@@ -100,15 +88,31 @@ def chat_sentences(chat: dict[str, Any]) -> list[tuple[str, int, Channel]]:
     return rows
 
 
+def politeness(model: LanguageModel, file: Path) -> Report:
+    """AUC of the politest quarter against the rudest, on requests the shipped head never saw and on all."""
+    if not isinstance(model, FusedLanguage):
+        raise DataError("the trained language heads are not here (scoring/weights/language)")
+    from scoring.training.words.data import read_politeness
+
+    try:
+        texts, share, held_out = read_politeness(file)
+    except (KeyError, ValueError) as error:
+        raise DataError(f"{file}: needs the columns Request, Id and Normalized Score") from error
+    said = np.concatenate([model.politeness(texts[n : n + BATCH]) for n in range(0, len(texts), BATCH)])
+    ends = (share < 0.25) | (share > 0.75)
+    kept = ends & held_out
+    return {
+        "n": int(held_out.sum()),
+        "auc": auc(said[kept], share[kept] > 0.5),
+        "r": round(float(np.corrcoef(said[held_out], share[held_out])[0, 1]), 4),
+        "n_all": len(texts),
+        "auc_all": auc(said[ends], share[ends] > 0.5),
+    }
+
+
 def empathic(reading: Reading) -> float:
-    """How empathic an agent's words are: warmth and ownership first, courtesy a little."""
-    b = reading.behaviours
-    return (
-        max(b["acknowledge"], b["own"])
-        + 0.5 * b["reassure"]
-        + 0.3 * b["courtesy"]
-        - max(b["dismissive"], b["blaming"])
-    )
+    """How empathic an agent is: a feeling named or a fault owned; courtesy and next steps are neither."""
+    return max(reading.behaviours["acknowledge"], reading.behaviours["own"])
 
 
 def empathy_pairs(model: LanguageModel, file: Path, behaviour: str) -> Report:
@@ -130,6 +134,11 @@ def language_arguments(parser: argparse.ArgumentParser) -> None:
         "--support-chats", type=Path, nargs="+", metavar="JSON", help="chats with an emotion per sentence"
     )
     parser.add_argument(
+        "--politeness", type=Path, nargs="+", metavar="CSV", help="Id, Request, Normalized Score"
+    )
+    parser.add_argument("--contact-centre", type=Path, metavar="DIR", help="our own turns: docs/labelling.md")
+    parser.add_argument("--split", default="test", help="folder under --contact-centre (default: test)")
+    parser.add_argument(
         "--rules-only", action="store_true", help="measure the phrase rules without the heads"
     )
 
@@ -143,8 +152,12 @@ def run_language(options: argparse.Namespace) -> tuple[Report, str]:
         report["goemotions"] = goemotions(model, options.goemotions, options.labels)
     if options.support_chats:
         report["support_chats"] = support_chats(model, options.support_chats)
+    if options.politeness:
+        report["politeness"] = {file.name: politeness(model, file) for file in options.politeness}
+    if options.contact_centre:
+        report["contact_centre"] = contact_centre(model, options.contact_centre, options.split)
     if len(report) == 1:
-        raise DataError("give --goemotions with --labels, or --support-chats")
+        raise DataError("give --goemotions with --labels, --support-chats, --politeness or --contact-centre")
     return report, language_table(report)
 
 
@@ -157,6 +170,10 @@ def language_table(report: Report) -> str:
         lines.append(f"support chats  n {report['support_chats']['n']}")
         for name, value in report["support_chats"]["auc"].items():
             lines.append(f"  {name:14} AUC " + ("-" if value is None else f"{value:.3f}"))
+    for name, part in report.get("politeness", {}).items():
+        lines.append(f"politeness  {name}  held out {part['n']}  AUC {part['auc']:.3f}  r {part['r']:.3f}")
+    if "contact_centre" in report:
+        lines += contact_centre_table(report["contact_centre"])
     return "\n".join(lines)
 
 

@@ -6,11 +6,15 @@ share no code path below `read`. Knows no audio, no call, no history beyond a tu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from .blend import WEIGHTS as BLEND
+from .blend import Blend
 from .phrases import Found, PhraseBook, Spoken, spoken
+from .repeats import asked_again
 from .rubric import AGENT_CUES, BEHAVIOUR_NAMES, COURTESY_PARTS, STATE_NAMES, RubricSpec, default_rubric
 from .types import DISTRESS, Behaviour, Channel, Cue, State
 
@@ -19,15 +23,20 @@ if TYPE_CHECKING:
     from .sentence_encoder import SentenceEncoder
 
 RULE_CEILING = 0.97
-HEADS_TRUST = {"frustration": 0.9, "anxiety": 0.8, "confusion": 0.9, "sadness": 0.8, "satisfaction": 0.9}
-"""How far a head trained on Reddit comments is believed on a phone line, before fusion."""
+SENTENCE_END = re.compile(r"(?<=[.!?;])\s+")
 HEADS_CUE = 0.35
 """From here on a head's opinion is worth a line of evidence."""
+ASKED_AGAIN = 0.55
+"""How much a question asked again speaks for confusion."""
 BARE_THANKS = 0.4
 """What is left of "satisfaction" when all there is is a polite thanks (SCIENCE §1)."""
 DISTRESS_VETO = 0.8
 """Rule-found distress takes this share off satisfaction: "thanks, but I'm still waiting"."""
 QUOTE_CHARS = 110
+POLITE = 0.75
+"""From here on the politeness head makes a cue: more polite than three in four written requests."""
+PIECE_WORDS = 14
+"""Unpunctuated speech is quoted in pieces of so many words."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +44,7 @@ class TurnText:
     channel: Channel
     text: str
     previous: tuple[str, ...] = ()
-    """Up to a few earlier turns of the call, oldest first, whoever spoke."""
+    """The same speaker's last turns, oldest first: the other's words never reach this reading."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +52,25 @@ class Reading:
     states: Mapping[str, float] = field(default_factory=dict)
     behaviours: Mapping[str, float] = field(default_factory=dict)
     cues: tuple[Cue, ...] = ()
+
+
+@dataclass(frozen=True)
+class Opinion:
+    """What trained heads hear in one turn: calibrated probabilities and a quote for each of weight."""
+
+    of: Mapping[str, float] = field(default_factory=dict)
+    quotes: Mapping[str, str] = field(default_factory=dict)
+
+    def cues(self, names: Sequence[str]) -> list[Cue]:
+        heard = [(name, self.of.get(name, 0.0)) for name in names]
+        return [
+            Cue(name, round(p, 3), round(0.4 + 0.4 * p, 2), self.quotes.get(name, ""), "heads")
+            for name, p in heard
+            if p >= HEADS_CUE
+        ]
+
+
+NO_OPINION = Opinion()
 
 
 class LanguageModel(Protocol):
@@ -55,7 +83,8 @@ class LanguageModel(Protocol):
 class RuleLanguage:
     """Phrase rules alone: deterministic and without weights, so it also stands in for the heads."""
 
-    def __init__(self, rubric: RubricSpec) -> None:
+    def __init__(self, rubric: RubricSpec, blend: Blend | None = None) -> None:
+        self._blend = blend or Blend()
         self._customer = PhraseBook([p for p in rubric.phrases if p.who == Channel.CUSTOMER])
         self._agent = PhraseBook([p for p in rubric.phrases if p.who == Channel.AGENT])
         self.version = f"rules/{rubric.name}"
@@ -66,78 +95,129 @@ class RuleLanguage:
     def _read(self, turn: TurnText) -> Reading:
         words = spoken(turn.text)
         if turn.channel is Channel.CUSTOMER:
-            return self.customer(words, {})
-        return self.agent(words)
+            return self.customer(words, NO_OPINION, turn.previous)
+        return self.agent(words, NO_OPINION)
 
-    def customer(self, words: Spoken, heads: Mapping[str, float]) -> Reading:
+    def customer(self, words: Spoken, heads: Opinion, previous: Sequence[str]) -> Reading:
         """States from phrases, with what the heads think (calibrated, per state) mixed in."""
         found = list(self._customer.find(words))
         rules = {s: noisy_or(found, s) for s in STATE_NAMES}
-        states = {s: either(rules[s], HEADS_TRUST[s] * heads.get(s, 0.0)) for s in STATE_NAMES}
+        repeated = asked_again(words.original, previous)
+        if repeated is not None:
+            rules[State.CONFUSION] = either(rules[State.CONFUSION], ASKED_AGAIN)
+        states = self._with_heads(rules, heads)
         thanked = any(f.phrase.says == "closing-thanks" for f in found)
         if thanked and rules[State.SATISFACTION] < 0.5:
             states[State.SATISFACTION] = max(0.3, states[State.SATISFACTION] * BARE_THANKS)
         states[State.SATISFACTION] *= 1 - DISTRESS_VETO * max(rules[s] for s in DISTRESS)
-        cues = [cue_of(f) for f in found]
-        cues += [
-            Cue(s, round(p, 3), round(0.4 + 0.4 * p, 2), shorten(words.original), "heads")
-            for s, p in heads.items()
-            if p >= HEADS_CUE and s in STATE_NAMES
-        ]
+        cues = [cue_of(f) for f in found] + heads.cues(STATE_NAMES)
+        if repeated is not None:
+            quote = shorten(repeated)
+            cues.append(Cue(State.CONFUSION, ASKED_AGAIN, 0.6, quote, "rule:asked-again"))
         return Reading(states=rounded(states), cues=strongest_first(cues))
 
-    def agent(self, words: Spoken) -> Reading:
-        """Behaviours from phrases. Harm and help may both be found; the rubric weighs them."""
+    def agent(self, words: Spoken, heads: Opinion) -> Reading:
+        """Behaviours from phrases and heads. Harm and help may both be found; the rubric weighs them."""
         found = list(self._agent.find(words))
-        behaviours = {b: noisy_or(found, b) for b in BEHAVIOUR_NAMES}
-        behaviours[Behaviour.COURTESY] = max(
-            [behaviours[Behaviour.COURTESY], *(noisy_or(found, part) for part in COURTESY_PARTS)]
+        rules = {b: noisy_or(found, b) for b in BEHAVIOUR_NAMES}
+        rules[Behaviour.COURTESY] = max(
+            [rules[Behaviour.COURTESY], *(noisy_or(found, part) for part in COURTESY_PARTS)]
         )
-        return Reading(behaviours=rounded(behaviours), cues=strongest_first([cue_of(f) for f in found]))
+        behaviours = self._with_heads(rules, heads)
+        silent = [b for b in BEHAVIOUR_NAMES if not rules[b]]
+        cues = [cue_of(f) for f in found] + heads.cues(silent)
+        polite = heads.of.get("politeness", 0.0)
+        if polite >= POLITE and not any(f.phrase.says == "politeness" for f in found):
+            cues.append(Cue("politeness", round(polite, 3), 0.5, shorten(words.original), "heads"))
+        return Reading(behaviours=rounded(behaviours), cues=strongest_first(cues))
+
+    def _with_heads(self, rules: Mapping[str, float], heads: Opinion) -> dict[str, float]:
+        if not heads.of:
+            return dict(rules)
+        return {label: self._blend(label, rule, heads.of.get(label, 0.0)) for label, rule in rules.items()}
 
 
 class FusedLanguage:
-    """Phrase rules plus trained heads for the customer's words."""
+    """Phrase rules plus trained heads: state heads for a customer's words, behaviour heads for an agent's."""
 
     def __init__(self, rubric: RubricSpec, heads: Heads, encoder: SentenceEncoder | None) -> None:
-        self._rules = RuleLanguage(rubric)
+        if encoder is not None and encoder.adapters != heads.adapters:
+            raise ValueError(f"heads {heads.version} need adapters {heads.adapters}, not {encoder.adapters}")
+        self._rules = RuleLanguage(rubric, Blend.load() if BLEND.exists() else None)
         self._heads = heads
         self._encoder = encoder
         self._way = "tfidf" if encoder is None else "both"
         self.version = f"{heads.version} ({self._way}) {self._rules.version}"
 
     def read(self, turns: Sequence[TurnText]) -> list[Reading]:
-        mine = [turn.text for turn in turns if turn.channel is Channel.CUSTOMER and turn.text.strip()]
-        opinions = iter(self.opinions(mine))
         return [
-            self._rules.customer(spoken(turn.text), next(opinions))
-            if turn.channel is Channel.CUSTOMER and turn.text.strip()
-            else self._rules.read([turn])[0]
-            for turn in turns
+            self._rules.customer(spoken(turn.text), opinion, turn.previous)
+            if turn.channel is Channel.CUSTOMER
+            else self._rules.agent(spoken(turn.text), opinion)
+            for turn, opinion in zip(turns, self.opinions(turns), strict=True)
+        ]
+
+    def opinions(self, turns: Sequence[TurnText]) -> list[Opinion]:
+        """What the heads alone think, with the sentence that speaks most for each thing they hear."""
+        found: list[dict[str, float]] = [{} for _ in turns]
+        for channel in Channel:
+            mine = [n for n, turn in enumerate(turns) if turn.channel is channel and turn.text.strip()]
+            for n, values in zip(mine, self._heard([turns[n] for n in mine], channel), strict=True):
+                found[n] = values
+        return [
+            Opinion(values, self._quotes(turn, values)) for turn, values in zip(turns, found, strict=True)
         ]
 
     def label_probabilities(self, texts: Sequence[str]) -> Floats:
         """[n, 28] GoEmotions labels, as `scoring.evaluate language` reports them."""
-        vectors = self._encoder.encode(texts) if self._encoder else None
-        return self._heads.labels(texts, vectors)
+        return self._heads.labels(texts, self._vectors(texts))
 
     @property
     def thresholds(self) -> Floats:
         return self._heads.thresholds[self._way]
 
-    def opinions(self, customer_texts: Sequence[str]) -> list[dict[str, float]]:
-        """Calibrated state probabilities, plus "anger" as a severity, per customer text."""
-        from .language_heads import LABELS, STATES
+    def politeness(self, texts: Sequence[str]) -> Floats:
+        """[n] 0-1, as `scoring.evaluate language` reports it."""
+        return self._heads.politeness(texts, self._vectors(texts))
 
-        if not customer_texts:
+    def _heard(self, turns: Sequence[TurnText], channel: Channel) -> list[dict[str, float]]:
+        """Calibrated probabilities per turn of one channel."""
+        if not turns:
             return []
-        labels = self.label_probabilities(customer_texts)
-        states = self._heads.states(labels, self._way)
-        anger = labels[:, LABELS.index("anger")]
+        texts = [turn.text for turn in turns]
+        vectors = self._vectors(texts)
+        if channel is Channel.CUSTOMER:
+            values = self._heads.states(texts, vectors, self._before(turns))
+            return [dict(zip(STATE_NAMES, map(float, row), strict=True)) for row in values]
+        values = self._heads.behaviours(texts, vectors)
+        polite = self._heads.politeness(texts, vectors)
         return [
-            {str(s): float(p) for s, p in zip(STATES, row, strict=True)} | {"anger": float(a)}
-            for row, a in zip(states, anger, strict=True)
+            dict(zip(BEHAVIOUR_NAMES, map(float, row), strict=True)) | {"politeness": float(p)}
+            for row, p in zip(values, polite, strict=True)
         ]
+
+    def _vectors(self, texts: Sequence[str]) -> Floats | None:
+        return self._encoder.encode(texts) if self._encoder else None
+
+    def _before(self, turns: Sequence[TurnText]) -> Floats | None:
+        """Mean vector of each turn's previous ones [n, 384]; zeros without any."""
+        if self._encoder is None:
+            return None
+        from .language_heads import mean_before
+
+        earlier = self._encoder.encode([text for turn in turns for text in turn.previous])
+        return mean_before(earlier, [len(turn.previous) for turn in turns])
+
+    def _quotes(self, turn: TurnText, values: Mapping[str, float]) -> dict[str, str]:
+        """Per thing heard, the turn's sentence that says it most on its own."""
+        heard = [name for name, p in values.items() if p >= HEADS_CUE]
+        parts = sentences(turn.text)
+        if not heard or len(parts) < 2:
+            return dict.fromkeys(heard, shorten(turn.text))
+        alone = self._heard([TurnText(turn.channel, part) for part in parts], turn.channel)
+        return {
+            name: shorten(max(zip(alone, parts, strict=True), key=lambda p: p[0][name])[1]) for name in heard
+        }
 
 
 def load_language(stand_in: bool = False, rubric: RubricSpec | None = None) -> LanguageModel:
@@ -184,6 +264,15 @@ def strongest_first(cues: list[Cue]) -> tuple[Cue, ...]:
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:
     return {str(name): round(value, 4) for name, value in values.items()}
+
+
+def sentences(text: str) -> list[str]:
+    """A text's sentences; where a recogniser gave no marks, pieces of PIECE_WORDS."""
+    parts = []
+    for sentence in SENTENCE_END.split(text):
+        words = sentence.split()
+        parts += [" ".join(words[at : at + PIECE_WORDS]) for at in range(0, len(words), PIECE_WORDS)]
+    return parts
 
 
 def shorten(text: str) -> str:

@@ -54,6 +54,11 @@ WHOLE = {
 ENDINGS = {"'ve": " have", "'re": " are", "'ll": " will", "'d": " would", "'m": " am", "'s": " is"}
 NEGATORS = frozenset({"not", "never", "without", "hardly", "neither", "nor"})
 NEGATION_REACH = 3
+FILLERS = frozenset(
+    ("like", "you", "know", "um", "uh", "er", "erm", "i", "mean", "kind", "sort", "of", "actually", "exactly")
+    + ("that", "all", "too", "so", "really", "even", "particularly", "say", "saying")
+)
+"""Words that do not count between a "not" and what it denies: "not, like, you know, terrified"."""
 STRONGER = frozenset(
     {"very", "really", "so", "extremely", "absolutely", "completely", "totally", "incredibly"}
 )
@@ -205,7 +210,7 @@ class PhraseBook:
             for match in pattern.finditer(text.plain):
                 if unless is not None and covers(unless, match, text.plain):
                     continue
-                if phrase.negatable and is_negated(text.before(match.start(), NEGATION_REACH)):
+                if phrase.negatable and is_negated(text.before(match.start(), 3 * NEGATION_REACH)):
                     continue
                 strength = phrase.strength * emphasis(text.before(match.start(), 2))
                 yield Found(phrase, min(1.0, strength), text.quote(match.start(), match.end()))
@@ -224,7 +229,9 @@ def covers(unless: re.Pattern[str], match: re.Match[str], text: str) -> bool:
 
 
 def is_negated(before: Sequence[str]) -> bool:
-    return any(word in NEGATORS for word in before) or before[-1:] == ("no",)
+    """Whether one of the last NEGATION_REACH words that carry meaning denies what follows."""
+    telling = [word for word in before if word not in FILLERS][-NEGATION_REACH:]
+    return any(word in NEGATORS for word in telling) or before[-1:] == ("no",)
 
 
 def emphasis(before: Sequence[str]) -> float:

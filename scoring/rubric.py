@@ -152,12 +152,9 @@ class FusionRules:
     margin: float = share()
     confidence_floor: float = share()
     severity: Mapping[str, float] = shares(DISTRESS_NAMES)
-    words_shift: float = later(0.0, -3, 3)
-    """Added to the log-odds of what words say: the states are rare, so a calibrated chance of one in four is
-    already where hits and false alarms balance best, and counts as half strength."""
     voice_baseline_windows: float = later(10, 0, 1000)
     """How many windows the class prior is worth when a caller's own way of sounding is estimated."""
-    voice_baseline_cap: float = later(1.0, 0, 4)
+    voice_baseline_cap: float = later(0.0, 0, 4)
     """How far, in log-odds, that estimate may move the evidence; 0 turns it off."""
 
 

@@ -146,7 +146,7 @@ def fuse(turn: Turn, voice: Evidence | None, rules: FusionRules) -> dict[State, 
     start = log_odds(rules.prior)
     fused = {}
     for state in FELT:
-        move = log_odds(turn.states.get(state, rules.prior)) + rules.words_shift - start
+        move = log_odds(turn.states.get(state, rules.prior)) - start
         weight = rules.words.get(state, 0.0) * clarity
         x = start + weight * (move if move > 0 else move * content)
         if voice is not None and state in voice[0]:

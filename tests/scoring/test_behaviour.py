@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scoring.behaviour import is_announced, overlaps, silences, talk_pattern
+from scoring.behaviour import is_announced, overlaps, pace, silences, syllables, talk_pattern
 from scoring.rubric import default_rubric
-from scoring.types import Channel, Speech
+from scoring.types import Channel, Speech, Turn
 from tests.scoring.language_calls import turns_of
 
 RULES = default_rubric().timing
@@ -57,3 +60,52 @@ def test_overlap_never_exceeds_either_side(raw: list[tuple[Channel, int, int]]) 
     speech = [Speech(channel, start, start + length) for channel, start, length in raw]
     timing = talk_pattern([], speech, RULES, 60_000, closed=False).timing
     assert 0 <= timing.overlap_ms <= min(timing.customer_talk_ms, timing.agent_talk_ms)
+
+
+@pytest.mark.parametrize(
+    ("word", "n"),
+    [
+        ("time", 1),
+        ("table", 2),
+        ("banana", 3),
+        ("I", 1),
+        ("can't", 1),
+        ("really", 2),
+        ("three", 1),
+        ("123", 1),
+    ],
+)
+def test_syllables(word: str, n: int) -> None:
+    assert syllables(word) == n
+
+
+def test_pace_needs_enough_words() -> None:
+    slow = Turn(C, 0, 10_000, " ".join(["table"] * 20), 0.9)
+    assert pace([slow], C) == (120.0, 4.0)
+    assert pace([replace(slow, text="table table")], C) == (None, None)
+    assert pace([slow], A) == (None, None)
+
+
+def test_response_time_is_the_median_and_overlap_is_zero() -> None:
+    text = "nine words so that this is no listening sound"
+    turns = [Turn(C, 0, 1000, text, 0.9), Turn(A, 1400, 2000, text, 0.9), Turn(C, 2100, 4000, text, 0.9)]
+    turns += [Turn(A, 3500, 5000, text, 0.9), Turn(C, 5100, 6000, text, 0.9), Turn(A, 8000, 9000, text, 0.9)]
+    timing = talk_pattern(turns, [], RULES, 9000, closed=True).timing
+    assert timing.response_ms == 400
+    assert talk_pattern([], [], RULES, 0, closed=False).timing.response_ms is None
+
+
+def test_who_took_the_floor_from_whom_and_who_talks_how_much() -> None:
+    speech = [Speech(A, 0, 5000), Speech(C, 4000, 9000), Speech(A, 8000, 11_000)]
+    timing = talk_pattern([], speech, RULES, 11_000, closed=True).timing
+    assert (timing.caller_floor_takings, timing.floor_taking_overlaps) == (1, 1)
+    assert timing.agent_share == 0.615
+
+
+def test_a_hold_is_no_dead_air() -> None:
+    told = turns_of([("customer", "I'm worried"), ("agent", "let me check that for you one moment please")])
+    end = told[-1].end_ms
+    later = Turn(A, end + 20_000, end + 21_000, "right I have it here", 0.9)
+    dead = Turn(A, end + 36_000, end + 37_000, "hello", 0.9)
+    timing = talk_pattern([*told, later, dead], [], RULES, end + 37_000, closed=True).timing
+    assert (timing.hold_ms, timing.dead_air_ms) == (20_000, 15_000)

@@ -23,7 +23,7 @@ def test_the_worked_example() -> None:
     assert r == pytest.approx(0.685)
     e = fit([(0.9, r)])
     assert e is not None
-    assert score(e, 0.8, 0.9, 0.6, 0.0, RUBRIC) == pytest.approx(72.6)
+    assert score(e, 0.8, 0.9, 0.6, 0.0, RUBRIC) == pytest.approx(72.6, abs=1e-9)
 
 
 def test_the_second_turn_counts_less_and_the_stronger_of_two_counts() -> None:

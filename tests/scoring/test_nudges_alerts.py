@@ -2,7 +2,10 @@ from __future__ import annotations
 
 import dataclasses
 
-from scoring.rubric import default_rubric
+import pytest
+
+from scoring.nudges import rule_precision
+from scoring.rubric import RubricError, default_rubric
 from scoring.types import CallView, Channel, Risk, Speech
 from scoring.view import view
 from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CALL, turns_of
@@ -83,3 +86,48 @@ def test_a_long_silence_after_distress_is_an_alert_unless_announced() -> None:
 
 def test_a_recovered_call_has_no_alarm_left() -> None:
     assert seen(ANGER_THAT_RECOVERS).risk is Risk.CALM
+
+
+def test_a_cue_carries_the_playbook_and_a_rule_that_is_off_gives_none() -> None:
+    turns = turns_of([ANGRY])
+    first = view(turns, [], [], RUBRIC, now_ms=turns[0].end_ms, closed=False).nudges[0]
+    assert 1 <= len(first.phrases) <= 2
+    off = view(turns, [], [], RUBRIC, now_ms=turns[0].end_ms, closed=False, switched_off={first.rule}).nudges[
+        0
+    ]
+    assert off.rule == "frustration-own"
+    everything = {rule.id for rule in RUBRIC.nudging.rules}
+    assert not view(turns, [], [], RUBRIC, now_ms=0, closed=False, switched_off=everything).nudges
+
+
+def test_every_rule_has_words_to_say_and_never_more_than_two() -> None:
+    assert all(1 <= len(rule.phrases) <= 2 for rule in RUBRIC.nudging.rules)
+    rules = (dataclasses.replace(RUBRIC.nudging.rules[0], phrases=("a", "b", "c")),)
+    with pytest.raises(RubricError, match="at most 2"):
+        dataclasses.replace(RUBRIC, nudging=dataclasses.replace(RUBRIC.nudging, rules=rules)).validate()
+
+
+def test_a_rule_under_its_floor_switches_itself_off_and_says_so() -> None:
+    good = [("frustration-own", "helpful")] * 9 + [("frustration-own", "wrong")]
+    bad = [("anxiety-reassure", "not")] * 7 + [("anxiety-reassure", "helpful")] * 2
+    early = [("sadness-acknowledge", "wrong")] * 3 + [("sadness-acknowledge", "not now")] * 30
+    found = rule_precision([*good, *bad, *early], RUBRIC.nudging)
+    assert found["frustration-own"].precision == pytest.approx(11 / 13, abs=1e-4)
+    assert found["anxiety-reassure"].switched_off
+    assert "2 of 9" in found["anxiety-reassure"].reason
+    assert not found["sadness-acknowledge"].switched_off
+    unasked = found["confusion-explore"]
+    assert (unasked.precision, unasked.switched_off, unasked.reason) == (
+        pytest.approx(2 / 3, abs=1e-4),
+        False,
+        "",
+    )
+
+
+def test_a_later_good_answer_does_not_take_a_cue_back() -> None:
+    lines = [ANGRY, ("agent", "what is your zip code")] * 4
+    before = seen(lines).nudges
+    after = seen(
+        [*lines, ("customer", "okay then"), ("agent", "I am so sorry, I understand how frustrating this is")]
+    ).nudges
+    assert after[: len(before)] == before

@@ -122,6 +122,7 @@ def metrics(truth: np.ndarray, probs: np.ndarray, genders: np.ndarray) -> Report
         "coverage": [
             {"keep": k, "accuracy": _round(_most_confident(right, confidence, k).mean())} for k in KEEP
         ],
+        "reliability": reliability(right, confidence),
         "labels": list(EMOTIONS),
         "confusion": confusion.tolist(),  # rows: intended; columns: scored
     }
@@ -137,6 +138,19 @@ def ece(right: np.ndarray, confidence: np.ndarray) -> float:
     bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
     gaps = [abs(right[bins == b].sum() - confidence[bins == b].sum()) for b in np.unique(bins)]
     return _round(sum(gaps) / len(right))
+
+
+def reliability(right: np.ndarray, confidence: np.ndarray) -> list[Report]:
+    """The bins behind `ece`: mean confidence, share that was right, how many."""
+    bins = np.minimum((confidence * ECE_BINS).astype(int), ECE_BINS - 1)
+    return [
+        {
+            "confidence": _round(confidence[bins == b].mean()),
+            "accuracy": _round(right[bins == b].mean()),
+            "n": int((bins == b).sum()),
+        }
+        for b in np.unique(bins)
+    ]
 
 
 def auc(positive: np.ndarray, score: np.ndarray) -> float | None:
