@@ -7,8 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache
+from functools import cache, reduce
+from operator import or_
 from typing import Any
+
+from django.db.models import Q
 
 from calls import wire
 from calls.choices import CallStatus
@@ -94,8 +97,9 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     since = _write_moments(call, view.moments)
     before = call.view
     call.view = wire.view_doc(view)
-    alerts = _write_alerts(call, view.alerts) if view.alerts else []
-    nudges = [wire.nudge_doc(nudge) for nudge in view.nudges]
+    were_alerts = before.get("alerts", bool(before))  # stored views of old do not say: look
+    alerts = _write_alerts(call, view.alerts) if view.alerts or were_alerts else []
+    nudges = wire.nudge_docs(view.nudges)
     if nudges != before.get("nudges", []):
         _replace_nudges(call, view.nudges)
     call.tile = wire.tile_doc(call, view, spec.risk.help)
@@ -113,9 +117,13 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         coverage = _coverage(call)
         messages.append((group, {"type": "coverage", "coverage": coverage}))
         if close:
-            call.final = wire.final_doc(call, view, coverage)
+            call.final = wire.final_doc(call, view, len(alerts), coverage)
             messages.append((group, {"type": "final", "final": call.final}))
-    call.view |= {"nudges": nudges, "coverage_at": call.media_ms // COVERAGE_EVERY_MS}
+    call.view |= {
+        "nudges": nudges,
+        "alerts": len(alerts),
+        "coverage_at": call.media_ms // COVERAGE_EVERY_MS,
+    }
     return messages
 
 
@@ -146,26 +154,44 @@ _MOMENT_FIELDS = (
 
 
 def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
-    """Raise each cause once; an alert that was raised stays, for people may have acted on it."""
-    rows = [
-        Alert(
-            call=call,
-            cause=c.cause,
-            t_ms=c.t_ms,
-            title=c.title[:160],
-            quote=c.quote[:300],
-            severity=c.severity,
-        )
-        for c in causes
-    ]
+    """Alerts follow the view until somebody acts on one: that one stays as it was. Returns them all."""
+    stored = {row.cause: row for row in Alert.objects.filter(call=call)}
+    fresh = {c.cause: _alert_fields(c) for c in causes}
+    changed = [cause for cause, row in stored.items() if _is_open(row) and _told(row) != fresh.get(cause)]
+    new = [cause for cause in fresh if cause not in stored]
+    if not changed and not new:
+        return wire.alert_docs(stored.values())
+    # Somebody may be acting on one just now: the database decides whether it is still open.
+    still_open = Alert.objects.filter(call=call, acknowledged_at=None, acknowledged_by=None)
+    still_open.filter(cause__in=set(changed) - fresh.keys()).delete()
+    for cause in fresh.keys() & set(changed):
+        still_open.filter(cause=cause).update(**fresh[cause])
+    rows = [Alert(call=call, cause=cause, **fresh[cause]) for cause in new]
     Alert.objects.bulk_create(rows, ignore_conflicts=True)
-    return [wire.alert_doc(alert) for alert in Alert.objects.filter(call=call)]
+    return wire.alert_docs(Alert.objects.filter(call=call))
+
+
+def _alert_fields(cause: t.AlertCause) -> dict[str, Any]:
+    return {
+        "t_ms": cause.t_ms,
+        "title": cause.title[:160],
+        "quote": cause.quote[:300],
+        "severity": cause.severity,
+    }
+
+
+def _told(alert: Alert) -> dict[str, Any]:
+    return {"t_ms": alert.t_ms, "title": alert.title, "quote": alert.quote, "severity": alert.severity}
+
+
+def _is_open(alert: Alert) -> bool:
+    return alert.acknowledged_at is None and alert.acknowledged_by_id is None
 
 
 def _replace_nudges(call: Call, nudges: Iterable[t.NudgeCandidate]) -> None:
     rows = [Nudge(call=call, **wire.nudge_doc(nudge)) for nudge in nudges]
-    stale = call.nudges.exclude(t_ms__in=[row.t_ms for row in rows])
-    stale.delete()
+    kept = reduce(or_, (Q(rule=row.rule, t_ms=row.t_ms) for row in rows), Q())
+    call.nudges.exclude(kept).delete()
     upsert(Nudge, rows, ("call", "rule", "t_ms"))
 
 

@@ -78,7 +78,7 @@ def open_call(new: OpenCall) -> Opened:
             call.save()
         call.tile = fresh_tile(call) if call.tile else first_tile(call)
         call.save(update_fields=["tile"])
-        messages = tile_messages(call)
+        messages = tile_messages(call) + ([_no_final(str(call.pk))] if resumed else [])
         transaction.on_commit(lambda: push.publish(messages))
     offset = int((new.started_at - call.started_at) / timedelta(milliseconds=1)) if resumed else 0
     metrics.CALLS_OPENED.labels(source.slug).inc()
@@ -146,8 +146,15 @@ def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 def reopen(call_id: str) -> None:
     """A stream came back while its call was being closed: the call is live after all."""
     ended = Call.objects.filter(pk=call_id, status=CallStatus.ENDED)
-    if ended.update(status=CallStatus.LIVE, ended_at=None, final=None):
-        log.info("call goes on", call=call_id)
+    with transaction.atomic():
+        if ended.update(status=CallStatus.LIVE, ended_at=None, final=None):
+            log.info("call goes on", call=call_id)
+            transaction.on_commit(lambda: push.publish([_no_final(call_id)]))
+
+
+def _no_final(call_id: str) -> Message:
+    """To open pages, of a call that goes on after its end: what they show as final is not."""
+    return f"call.{call_id}", {"type": "final", "final": None}
 
 
 # --- scores ------------------------------------------------------------------------------------
@@ -183,7 +190,11 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
         messages: list[Message] = []
         due = [item for item in batch if _wants_view(calls[item.call_id], item)]
         for item in batch:
-            _advance(calls[item.call_id], item, now, engine)
+            call = calls[item.call_id]
+            had_final = call.final is not None
+            _advance(call, item, now, engine)
+            if had_final and call.final is None:
+                messages.append(_no_final(item.call_id))
         pieces = load_pieces([item.call_id for item in due])
         for item in batch:
             call = calls[item.call_id]

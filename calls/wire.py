@@ -58,6 +58,11 @@ def alert_doc(alert: Alert) -> Doc:
     }
 
 
+def alert_docs(alerts: Iterable[Alert]) -> list[Doc]:
+    """In the order of time; in one order, so that an event and a snapshot say the same."""
+    return [alert_doc(alert) for alert in sorted(alerts, key=lambda a: (a.t_ms, a.cause))]
+
+
 def nudge_doc(nudge: Nudge | NudgeCandidate) -> Doc:
     return {
         "t_ms": nudge.t_ms,
@@ -67,6 +72,12 @@ def nudge_doc(nudge: Nudge | NudgeCandidate) -> Doc:
         "cue": nudge.cue,
         "phrases": list(nudge.phrases),
     }
+
+
+def nudge_docs(nudges: Iterable[Nudge | NudgeCandidate]) -> list[Doc]:
+    """One per rule and time, in the order of time: as they are stored."""
+    unique = {(nudge.t_ms, nudge.rule): nudge for nudge in nudges}
+    return [nudge_doc(unique[key]) for key in sorted(unique)]
 
 
 def alignment_doc(alignment: Alignment) -> Doc:
@@ -130,7 +141,8 @@ def change(moments: Sequence[MomentPoint], now_ms: int, span_ms: int) -> float |
     return None if newest is None or oldest is None else round(newest - oldest, 1)
 
 
-def final_doc(call: Call, view: CallView, coverage: Doc) -> Doc:
+def final_doc(call: Call, view: CallView, alerts: int, coverage: Doc) -> Doc:
+    """`alerts` counts the stored ones: those acted on stay, whatever the view says now."""
     met = [item for item in view.opportunities if item.response is not None and item.response >= 0.5]
     return {
         "empathy": one_decimal(view.empathy),
@@ -141,8 +153,8 @@ def final_doc(call: Call, view: CallView, coverage: Doc) -> Doc:
         "components": dict(view.components),
         "opportunities": len(view.opportunities),
         "met": len(met),
-        "nudges": len(view.nudges),
-        "alerts": len(view.alerts),
+        "nudges": len(nudge_docs(view.nudges)),
+        "alerts": alerts,
         "timing": asdict(view.timing),
         "alignment": alignment_doc(view.alignment),
         "outlook": outlook_doc(view.outlook),

@@ -35,7 +35,14 @@ TICK_S = 0.2
 STEADY_S = 30.0  # up this long, a process has earned a fresh start of its backoff
 BACKOFF_S = (0.5, 1, 2, 5, 10, 30)
 MODELS = ("whisper-base", "minilm-l6")
-SEED_SOURCES = ("calls/migrations", "calls/demo", "calls/management/commands/seed_demo.py")
+SEED_SOURCES = (
+    "calls/migrations",
+    "calls/demo",
+    "calls/management/commands/seed_demo.py",
+    "calls/management/commands/seed_rubric.py",
+    "scoring/rubric.py",
+    "scoring/rubrics",
+)
 
 
 class DemoError(RuntimeError):
@@ -178,7 +185,7 @@ class Demo:
     def _prepare_database(self) -> list[dict[str, str]]:
         """Migrate and seed, unless neither has changed since we last did it here."""
         note = self.state / "prepared.json"
-        mark = _digest(SEED_SOURCES)
+        mark = seed_mark()
         if self.servers is not None and "postgres" in self.servers.pids():
             with suppress(OSError, ValueError, KeyError):
                 noted = json.loads(note.read_text())
@@ -396,12 +403,18 @@ def _secret(file: Path) -> str:
     return file.read_text()
 
 
-def _digest(sources: Iterable[str], pattern: str = "*.py") -> str:
-    """Changes when any file of that pattern under these paths does."""
+def seed_mark() -> str:
+    """Changes when what the demo seeds may be something else: code, scripts or the shipped rubric."""
+    return _digest(SEED_SOURCES, "*.py", "*.yaml")
+
+
+def _digest(sources: Iterable[str], *patterns: str) -> str:
+    """Changes when any file of those patterns under these paths does."""
     digest = hashlib.sha256()
     for source in sources:
         path = ROOT / source
-        for file in sorted(path.rglob(pattern)) if path.is_dir() else [path]:
+        found = {file for pattern in patterns for file in path.rglob(pattern)}
+        for file in sorted(found) if path.is_dir() else [path]:
             digest.update(str(file.relative_to(ROOT)).encode())
             digest.update(file.read_bytes() if file.is_file() else b"")
     return digest.hexdigest()

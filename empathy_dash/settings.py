@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -138,6 +139,10 @@ VOICE_MODEL = env.text("VOICE_MODEL")
 SPEECH_MODEL = env.text("SPEECH_MODEL", "whisper-base")
 DEVICE = env.text("DEVICE", "cpu")
 STAND_IN_MODELS = env.flag("STAND_IN_MODELS")
+# Scoring knows no Django and reads these two itself: what came as NAME_FILE is handed on as NAME.
+VOICE_MODEL_DIGEST = env.text("VOICE_MODEL_DIGEST")
+VOICE_MODEL_LABELS = env.text("VOICE_MODEL_LABELS")
+os.environ |= {"VOICE_MODEL_DIGEST": VOICE_MODEL_DIGEST, "VOICE_MODEL_LABELS": VOICE_MODEL_LABELS}
 
 # --- pages -----------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

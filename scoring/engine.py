@@ -67,6 +67,8 @@ class _Utterance:
     audio: Samples
     transcript: Transcript | None = None
     redacted: redact.Redacted | None = None
+    again: bool = False
+    """The turn was told before, with less of it. Without words this telling says nothing."""
     previous: tuple[str, ...] = ()
     turn: Turn | None = None
 
@@ -112,9 +114,12 @@ class _Stream:
     def channel(self) -> Channel:
         return self.work.state.channel
 
-    def carried_at(self, media_ms: int) -> redact.Carry:
-        """What its turns that had ended by then left behind, however the call was cut into batches."""
-        return self.carry if self.before.end_ms <= media_ms else self.before.carry
+    def left_for(self, start_ms: int) -> list[redact.Carry]:
+        """What this side's turns leave behind for a turn of the other side that starts then.
+
+        A turn that went on past that start was perhaps not yet heard: what came before it counts too.
+        """
+        return [self.carry, self.before.carry] if self.before.end_ms > start_ms else [self.carry]
 
     def cut(self, start_ms: int, end_ms: int) -> Samples:
         return listen.cut(self.ear.audio, self.ear.first_sample, start_ms, end_ms)
@@ -141,7 +146,7 @@ class _Call:
     cpu_ms: dict[str, float] = field(default_factory=lambda: dict.fromkeys(STAGES, 0.0))
 
     def heard(self) -> CallHeard:
-        turns = [u.turn for u in self.utterances if u.turn is not None]
+        turns = {(t.channel, t.start_ms): t for u in self.utterances if (t := u.turn) is not None}.values()
         return CallHeard(
             call_id=self.work.call_id,
             streams=tuple(stream.state() for stream in self.streams),
@@ -236,9 +241,11 @@ class Engine:
                 stream.segmenter, stream.heard = listen.listen(
                     stream.ear, activity, stream.channel, closing=stream.call.work.closing
                 )
-                last = {span.start_ms: span for span in stream.heard.turns}  # told again: only the longer
-                stream.call.utterances += [
-                    _Utterance(stream, span, stream.cut(span.start_ms, span.end_ms)) for span in last.values()
+            for call in calls:
+                call.utterances = [
+                    _Utterance(stream, span, stream.cut(span.start_ms, span.end_ms))
+                    for stream in call.streams
+                    for span in _worth_telling(stream)
                 ]
         _share(cpu, "vad", [(stream.call, stream.ear.hops) for stream in streams])
 
@@ -290,12 +297,13 @@ class Engine:
         if not utterances:
             return
         with _cpu() as cpu:
-            for utterance in sorted(utterances, key=lambda utterance: utterance.span.start_ms):
+            for utterance in sorted(utterances, key=lambda u: (u.span.told_ms, u.span.start_ms)):
                 _redact(utterance)
             told = [u for u in utterances if _text(u) and not u.stream.call.work.mixed]
             readings = self.language.read([_turn_text(u.stream.channel, _text(u), u.previous) for u in told])
             for utterance in utterances:
-                utterance.turn = self._turn(utterance)
+                if not (utterance.again and not _text(utterance)):
+                    utterance.turn = self._turn(utterance)
             for utterance, reading in zip(told, readings, strict=True):
                 assert utterance.turn is not None
                 customer = utterance.stream.channel is Channel.CUSTOMER
@@ -445,28 +453,44 @@ def _open(work: CallWork) -> _Call:
     return call
 
 
+def _worth_telling(stream: _Stream) -> list[listen.Span]:
+    """Of a turn told twice in one batch only the longer, unless the other side was told between the two:
+    what it said is masked by what had been heard by then."""
+    spans = stream.heard.turns
+    others = [s.told_ms for o in stream.call.streams if o is not stream for s in o.heard.turns]
+    last = {span.start_ms: span for span in spans}
+    return [
+        span
+        for span in spans
+        if span is last[span.start_ms]
+        or any(span.told_ms <= told <= last[span.start_ms].told_ms for told in others)
+    ]
+
+
 def _redact(utterance: _Utterance) -> None:
     """Also moves what the stream carries to its next turn; a reopened turn starts from what was before it.
 
     What the other side asked for or reads out colours it: a bare "nine one two" after "the security code?".
+    Turns come in the order in which they were known, so that batches cut otherwise mask the same.
     """
-    stream, heard = utterance.stream, utterance.transcript
-    if utterance.span.start_ms == stream.before.start_ms:
-        stream.carry, stream.said = stream.before.carry, list(stream.before.said)
-        stream.before = replace(stream.before, end_ms=utterance.span.end_ms)
-    else:
-        span = utterance.span
-        stream.before = _Before(span.start_ms, stream.carry, tuple(stream.said), span.end_ms)
-    utterance.previous = tuple(stream.said)
+    stream, heard, span = utterance.stream, utterance.transcript, utterance.span
+    before, utterance.again = stream.before, span.start_ms == stream.before.start_ms
+    carry, said = (before.carry, before.said) if utterance.again else (stream.carry, tuple(stream.said))
+    utterance.previous = said
     if heard is None:
+        if not utterance.again:
+            stream.before = _Before(span.start_ms, carry, said, span.end_ms)
         return
-    others = [
-        other.carried_at(utterance.span.start_ms) for other in stream.call.streams if other is not stream
-    ]
-    utterance.redacted = redact.redact(heard.text, stream.carry, others)
+    others = [c for o in stream.call.streams if o is not stream for c in o.left_for(span.start_ms)]
+    utterance.redacted = redact.redact(heard.text, carry, others)
+    if utterance.again and not utterance.redacted.text:
+        return
+    stream.before = _Before(span.start_ms, carry, said, span.end_ms)
     stream.carry = utterance.redacted.carry
     if utterance.redacted.text:
-        stream.said = [*stream.said, utterance.redacted.text][-SAID_TURNS:]
+        stream.said = [*said, utterance.redacted.text][-SAID_TURNS:]
+    else:
+        stream.said = list(said)
 
 
 def _text(utterance: _Utterance) -> str:

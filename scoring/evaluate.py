@@ -47,9 +47,15 @@ def _voice_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def _voice(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.evaluate_input import read_rows
+    from scoring.training.voice.clips import COLUMNS
     from scoring.training.voice.measure import measure, table
     from scoring.voice import load_voice
 
+    expected = f"for --manifest a CSV with the columns {', '.join(COLUMNS)}"
+    for number, row in enumerate(read_rows(options.manifest, expected, COLUMNS), 1):
+        if not Path(row["file"]).name:
+            raise DataError(f"{options.manifest} row {number}, file: expected an audio file's name")
     try:
         model = load_voice(options.model, options.device)
     except ValueError as error:
@@ -139,7 +145,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         report, table = TASKS[options.task].run(options)
     except (DataError, AssetMissing) as error:
-        print(f"evaluate {options.task}: {error}", file=sys.stderr)
+        print(f"evaluate {options.task}: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     print(table, file=sys.stderr)
     if options.json:

@@ -9,7 +9,6 @@ every turn is found exactly as it was meant.
 from __future__ import annotations
 
 import argparse
-import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +17,7 @@ from typing import Any
 
 import yaml
 
+from scoring.evaluate_input import read_json, read_text
 from scoring.rubric import RubricSpec, default_rubric
 from scoring.states import trace
 from scoring.training.data import DataError
@@ -55,14 +55,20 @@ def calls_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run_calls(options: argparse.Namespace) -> tuple[Report, str]:
-    from scoring.audio import read_recording
+    from scoring.audio import AudioError, read_recording
     from scoring.engine import load_engine
 
     scripts = read_scripts(options.scripts, options.audio, options.only)
     engine, rubric = load_engine(stand_in=options.stand_in), default_rubric()
     calls, cpu, seconds = {}, Counter[str](), 0.0
     for name, lines in scripts.items():
-        recording = read_recording(options.audio / f"{name}.opus")
+        path = options.audio / f"{name}.opus"
+        try:
+            recording = read_recording(path)
+        except AudioError as error:
+            raise DataError(str(error)) from error
+        if recording.channels != 2:
+            raise DataError(f"{path}: expected 2 channels, caller and agent, not {recording.channels}")
         scored = engine.score_recording(recording.samples[0], recording.samples[1], rubric)
         calls[name] = compare(lines, scored.turns, scored.view, rubric)
         cpu.update({stage: ms / 1000 for stage, ms in scored.cpu_ms.items()})
@@ -78,37 +84,53 @@ def run_calls(options: argparse.Namespace) -> tuple[Report, str]:
 
 def read_scripts(scripts: Path, audio: Path, only: Sequence[str] | None = None) -> dict[str, list[Line]]:
     """Every script with its times; DataError names the file and what is wrong with it."""
-    try:
-        index = json.loads((audio / "index.json").read_text())["calls"]
-    except (OSError, ValueError, KeyError) as error:
-        raise DataError(f"{audio}/index.json: {error}; it says when each scripted turn is heard") from error
+    file, expected = audio / "index.json", '{"calls": {name: {"turns": [{"start_ms", "end_ms"}, …]}, …}}'
+    index = read_json(file, expected)
+    if not isinstance(index, dict) or not isinstance(index.get("calls"), dict):
+        raise DataError(f"{file}: expected {expected}")
     names = sorted(path.stem for path in scripts.glob("*.yaml"))
     if missing := sorted(set(only or ()) - set(names)):
         raise DataError(f"no script {', '.join(missing)} in {scripts}; there are {', '.join(names)}")
     wanted = [name for name in names if not only or name in only]
     if not wanted:
-        raise DataError(f"no *.yaml in {scripts}")
-    return {name: read_script(scripts / f"{name}.yaml", index.get(name)) for name in wanted}
+        raise DataError(f"no *.yaml in {scripts}; expected a folder with a script per call")
+    return {name: read_script(scripts / f"{name}.yaml", index["calls"].get(name)) for name in wanted}
 
 
 def read_script(path: Path, times: Any) -> list[Line]:
+    expected = "turns: [{who, text, state or behaviours}, …]"
     try:
-        turns = yaml.safe_load(path.read_text())["turns"]
-        if len(times["turns"]) != len(turns):
-            raise ValueError(f"{len(turns)} turns, but {len(times['turns'])} times in index.json")
-        return [
-            Line(
-                Channel(turn["who"]),
-                at["start_ms"],
-                at["end_ms"],
-                turn["text"],
-                turn.get("state"),
-                tuple(turn.get("behaviours", ())),
-            )
-            for turn, at in zip(turns, times["turns"], strict=True)
-        ]
-    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
-        raise DataError(f"{path}: not a script with times: {error!r}") from error
+        raw = yaml.safe_load(read_text(path, expected))
+    except (yaml.YAMLError, RecursionError) as error:
+        raise DataError(f"{path} is not YAML ({error}); expected {expected}") from error
+    turns = raw.get("turns") if isinstance(raw, dict) else None
+    if not isinstance(turns, list) or not turns:
+        raise DataError(f"{path}: expected {expected}")
+    heard = times.get("turns") if isinstance(times, dict) else None
+    if not isinstance(heard, list) or len(heard) != len(turns):
+        told = f"{len(heard)} times" if isinstance(heard, list) else "no times"
+        raise DataError(f"{path}: {len(turns)} turns, but {told} in index.json; expected one per turn")
+    return [
+        read_line(turn, at, f"{path} turn {number}")
+        for number, (turn, at) in enumerate(zip(turns, heard, strict=True), 1)
+    ]
+
+
+def read_line(turn: Any, at: Any, where: str) -> Line:
+    """One turn of a script and its entry in index.json."""
+    if not isinstance(turn, dict) or turn.get("who") not in list(Channel):
+        raise DataError(f"{where}: expected who: {' or '.join(Channel)}")
+    if not isinstance(turn.get("text"), str):
+        raise DataError(f"{where}: expected text, not {turn.get('text')!r}")
+    channel, state, behaviours = Channel(turn["who"]), turn.get("state"), turn.get("behaviours", [])
+    if state not in list(State) if channel is Channel.CUSTOMER else state is not None:
+        raise DataError(f"{where}: expected for the customer a state ({', '.join(State)}), not {state!r}")
+    if not isinstance(behaviours, list) or not all(isinstance(b, str) for b in behaviours):
+        raise DataError(f"{where}: expected a list of behaviours, not {behaviours!r}")
+    start, end = (at.get("start_ms"), at.get("end_ms")) if isinstance(at, dict) else (None, None)
+    if not isinstance(start, int) or not isinstance(end, int) or not 0 <= start < end:
+        raise DataError(f"{where}: expected start_ms < end_ms in index.json, not {start!r} and {end!r}")
+    return Line(channel, start, end, turn["text"], state, tuple(behaviours))
 
 
 def as_meant(lines: Sequence[Line], rubric: RubricSpec) -> CallView:

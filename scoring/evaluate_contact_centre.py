@@ -14,7 +14,8 @@ import numpy.typing as npt
 
 from scoring.language import FusedLanguage, LanguageModel, Reading, RuleLanguage, TurnText
 from scoring.rubric import BEHAVIOUR_NAMES, STATE_NAMES, default_rubric
-from scoring.training.labelled_turns import PRESENT, LabelledTurn, read_turns
+from scoring.training.data import DataError
+from scoring.training.labelled_turns import PRESENT, LabelledTurn, read_scenario
 from scoring.types import Channel
 
 Report = dict[str, Any]
@@ -41,7 +42,7 @@ def auc(score: Sequence[float] | npt.NDArray[Any], truth: Sequence[bool] | npt.N
 
 def contact_centre(model: LanguageModel, folder: Path, split: str) -> Report:
     """Per way of reading and kind: precision, recall, F1 at .5, AUC and n per label."""
-    turns = read_turns(folder / split)
+    turns = labelled_turns(folder / split)
     report: Report = {"split": split, "scenarios": len({t.scenario for t in turns}), "n": len(turns)}
     for way, readings in read_ways(model, turns).items():
         report[way] = {}
@@ -55,6 +56,23 @@ def contact_centre(model: LanguageModel, folder: Path, split: str) -> Report:
                 report[way][kind]["confusion"] = confusion(said, meant, names)
             report[way][kind]["hard"] = hard_cases(said, meant >= PRESENT, [turns[n] for n in rows])
     return report
+
+
+def labelled_turns(folder: Path) -> list[LabelledTurn]:
+    files = sorted(folder.glob("*.yaml"))
+    if not files:
+        raise DataError(f"{folder}: expected a folder of *.yaml with labelled turns; see docs/labelling.md")
+    return [turn for file in files for turn in scenario(file)]
+
+
+def scenario(file: Path) -> list[LabelledTurn]:
+    try:
+        turns = read_scenario(file)
+    except (TypeError, RecursionError) as error:
+        raise DataError(f"{file}: expected turns as in docs/labelling.md ({error})") from error
+    if not turns:
+        raise DataError(f"{file} has no turns; see docs/labelling.md")
+    return turns
 
 
 def read_ways(model: LanguageModel, turns: Sequence[LabelledTurn]) -> dict[str, list[Reading]]:

@@ -7,14 +7,15 @@ joined. It shares no code with the matching in `scoring.redact`. docs/redaction.
 from __future__ import annotations
 
 import argparse
-import csv
+import ast
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from scoring.evaluate_input import read_rows
 from scoring.redact import Carry, Redacted, redact
 from scoring.training.data import DataError
 
@@ -58,11 +59,22 @@ ACCEPTED = (
     f"({', '.join(LABEL_COLUMNS)}); optional: keep ({', '.join(KEEP_COLUMNS)}), kind, call "
     f"({', '.join(CALL_COLUMNS)}) and speaker ({', '.join(WHO_COLUMNS)})"
 )
+SPANS = (
+    '[[27, 32]], [{"start": 27, "end": 32}], 27-32 or 27:32 (several: 27:32;40:44), or nothing; '
+    "characters of the text, counted from 0, the end not included"
+)
+SECRETS = (
+    "words as in the text or a number in any spelling (several: | or ; between, or a JSON list), or nothing"
+)
+NO_PARTS = ("", "none", "null", "nan", "[]", "{}")
 NOTHING_PLANTED = frozenset(
     ("", "0", "no", "none", "false", "clean", "negative", "neg", "keep", "safe", "benign", "ok", "o")
     + ("survivor", "false friend", "false_friend", "not_sensitive", "[]", "{}", "n", "f", "null", "nan")
 )
+PAIR = r"\d+\s*[-:,]\s*\d+"
+PLAIN_SPANS = re.compile(rf"{PAIR}(\s*[;,|\s]\s*{PAIR})*")
 MASK = re.compile(r"\[[^\]]*\]|<[^>]*>|\*{3,}|█+")
+SAID_IN_MAIL = re.compile(r"\b(?:at|dot|point|underscore|dash|hyphen)\b", re.I)
 RUN = 4  # so many digits in a row of a longer secret are a leak
 SHOWN = 100
 
@@ -109,12 +121,21 @@ class Conversation:
         yield " ".join(text for _, text in self.said[-turns - 8 :])
         yield " ".join(text for who, text in self.said[-turns - 16 :] if who == last[-1][0])
 
+    def everything(self, speaker: str) -> tuple[str, str]:
+        """All that was said, and what this speaker said of it."""
+        return (
+            " ".join(text for _, text in self.said),
+            " ".join(text for who, text in self.said if who == speaker),
+        )
+
 
 def redaction(options: argparse.Namespace) -> tuple[Report, str]:
     """Leaks: rows after which a planted secret (or, if not named, anything) can be read. n: rows."""
     calls: dict[str, Conversation] = {}
     leaks, over, survivors, survivors_masked, n, planted = [], [], 0, 0, 0, 0
-    for n, case in enumerate(read_cases(options.csv), 1):
+    cases = list(read_cases(options.csv))
+    check_secrets(cases, options.csv)
+    for n, case in enumerate(cases, 1):
         talk = calls.setdefault(case.call, Conversation()) if case.call else Conversation()
         done = [talk.hear(case.speaker, text) for text in case.turns]
         planted += case.planted
@@ -156,6 +177,7 @@ DIGIT = _counted("zero one two three four five six seven eight nine", 0) | {
     "oh": "0",
     "o": "0",
     "nought": "0",
+    "niner": "9",
 }
 TEEN = _counted("ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen", 10)
 TEN = _counted("twenty thirty forty fifty sixty seventy eighty ninety", 2)
@@ -170,6 +192,8 @@ def survives(secret: str, text: str, case: Case | None = None) -> bool:
     for part in case.keep if case else ():
         text = text.replace(part, " ")
     text = MASK.sub(" ", text)
+    if "@" in secret:
+        text = SAID_IN_MAIL.sub(" ", text)
     if not any(c.isdigit() for c in secret) and not _said(secret):
         return _collapsed(secret) in _collapsed(text)
     if any(c.isalpha() for c in secret) and _collapsed(secret) in _collapsed(text):
@@ -240,55 +264,68 @@ def _collapsed(text: str) -> str:
 
 def read_cases(path: Path) -> Iterator[Case]:
     """The rows of a CSV in any of the formats of docs/redaction.md. Raises DataError."""
-    rows, names = _read(path)
+    rows = read_rows(path, ACCEPTED)
+    names = {name.strip().lower().replace(" ", "_"): name for name in rows[0]}
 
     def column(known: Sequence[str]) -> str | None:
         return next((names[name] for name in known if name in names), None)
 
     text, secret, spans = column(TEXT_COLUMNS), column(SECRET_COLUMNS), column(SPAN_COLUMNS)
     masked = column(MASKED_COLUMNS)
-    if masked and not any(MASK.search(row.get(masked) or "") for row in rows):
+    if masked and not any(MASK.search(row[masked]) for row in rows):
         masked = None
     label, keep, kind = column(LABEL_COLUMNS), column(KEEP_COLUMNS), column(KIND_COLUMNS)
     if text is None or (secret or spans or masked or label) is None:
-        raise DataError(f"{path} has the columns {', '.join(names)}; it needs {ACCEPTED}")
+        raise DataError(f"{path} has the columns {', '.join(names)}; expected {ACCEPTED}")
     call, who = column(CALL_COLUMNS), column(WHO_COLUMNS)
-    for number, row in enumerate(rows, 2):
-        written = row.get(text) or ""
-        secrets: tuple[str, ...] = ()
-        kept = _parts(row.get(keep)) if keep else ()
+    for number, row in enumerate(rows, 1):
+        written = row[text]
         try:
-            if secret:
-                secrets = _parts(row.get(secret))
-            elif spans:
-                secrets = tuple(written[a:b] for a, b in _spans(row.get(spans)))
-            elif masked:
-                secrets = _masked_away(written, row.get(masked) or "")
-        except (ValueError, TypeError, KeyError) as error:
-            raise DataError(f"{path} line {number}: {error}") from error
+            secrets = _parts(row[secret]) if secret else ()
+            if spans and not secrets:
+                secrets = tuple(written[a:b] for a, b in _spans(row[spans], len(written)))
+            if masked and not secrets:
+                secrets = _masked_away(written, row[masked])
+        except ValueError as error:
+            raise DataError(f"{path} row {number}: {error}") from error
         named = bool(secret or spans or masked)
-        marked = (row.get(label) or "").strip().lower() not in NOTHING_PLANTED if label else False
+        marked = row[label].strip().lower() not in NOTHING_PLANTED if label else False
         yield Case(
             turns=_turns(written),
             secrets=secrets,
-            keep=kept,
+            keep=_parts(row[keep]) if keep else (),
             planted=bool(secrets) if named else marked,
             named=named,
-            kind=(row.get(kind) or "") if kind else "",
-            call=(row.get(call) or "") if call else "",
-            speaker=(row.get(who) or "") if who else "",
+            kind=row[kind] if kind else "",
+            call=row[call] if call else "",
+            speaker=row[who] if who else "",
         )
 
 
-def _read(path: Path) -> tuple[list[dict[str, str]], dict[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as stream:
-            rows = list(csv.DictReader(stream))
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path}: {error}") from error
-    if not rows:
-        raise DataError(f"{path} has no rows")
-    return rows, {name.strip().lower().replace(" ", "_"): name for name in rows[0] if name}
+def check_secrets(cases: Sequence[Case], path: Path) -> None:
+    """DataError for a secret that nobody said: it could never be counted as a leak.
+
+    In a call it may stand in another turn, and a number may be cut off before all of it is said."""
+    calls: dict[str, Conversation] = {}
+    talks = [calls.setdefault(case.call, Conversation()) if case.call else Conversation() for case in cases]
+    for talk, case in zip(talks, cases, strict=True):
+        talk.said += [(case.speaker, text) for text in case.turns]
+    for number, (talk, case) in enumerate(zip(talks, cases, strict=True), 1):
+        everybody, speaker = talk.everything(case.speaker)
+        for secret in case.secrets:
+            cut_off = case.call and len(_said(speaker)) < len(_said(secret))
+            if not (cut_off or _stands_in(everybody, secret, case) or _stands_in(speaker, secret, case)):
+                raise DataError(
+                    f"{path} row {number}: the secret {secret!r} is not in the text; expected {SECRETS}"
+                )
+
+
+def _stands_in(text: str, secret: str, case: Case) -> bool:
+    """As a leak would be read, or a number but for its noughts: "thirty four" for 304, 1/33 for 01/33."""
+    if secret in text or survives(secret, text, replace(case, keep=())):
+        return True
+    figures = _said(secret).replace("0", "")
+    return figures != "" and any(figures in said.replace("0", "") for said in readings(text))
 
 
 def _turns(written: str) -> tuple[str, ...]:
@@ -299,31 +336,50 @@ def _turns(written: str) -> tuple[str, ...]:
     return tuple(turn.strip() for turn in written.split("||"))
 
 
-def _parts(value: str | None) -> tuple[str, ...]:
+def _parts(value: str) -> tuple[str, ...]:
     """Several between | or ;, or a JSON list."""
-    listed = _json(value or "")
+    listed = _json(value)
     if isinstance(listed, list):
-        parts = [
-            str(p.get("text") or p.get("value") or "") if isinstance(p, Mapping) else str(p) for p in listed
-        ]
+        parts = [str(p.get("text") or p.get("value") if isinstance(p, Mapping) else p) for p in listed]
+        if any(isinstance(p, Mapping) and not (p.get("text") or p.get("value")) for p in listed):
+            raise ValueError(f"cannot read {value!r}; expected {SECRETS}")
     else:
-        parts = re.split(r"[|;]", value or "")
-    return tuple(p.strip() for p in parts if p.strip() and p.strip().lower() not in ("none", "null", "nan"))
+        parts = re.split(r"[|;]", value)
+    return tuple(p.strip() for p in parts if p.strip() and p.strip().lower() not in NO_PARTS)
 
 
-def _spans(value: str | None) -> Iterator[tuple[int, int]]:
-    """[[start, end], …], [{"start": …, "end": …}, …] or "start-end, start:end"."""
-    listed = _json(value or "")
-    if isinstance(listed, list):
-        flat = listed and all(isinstance(x, int) for x in listed)
-        for span in [listed] if flat else listed:
-            if isinstance(span, Mapping):
-                yield int(span["start"]), int(span["end"])
-            else:
-                yield int(span[0]), int(span[1])
-        return
-    for found in re.finditer(r"(\d+)\s*[-:,]\s*(\d+)", value or ""):
-        yield int(found[1]), int(found[2])
+def _spans(value: str, length: int) -> list[tuple[int, int]]:
+    """(start, end) pairs in any of the formats SPANS; ValueError where one is not in a text this long."""
+    spans = _pairs(value.strip())
+    if spans is None:
+        raise ValueError(f"cannot read the spans {value!r}; expected {SPANS}")
+    for start, end in spans:
+        if not 0 <= start < end <= length:
+            raise ValueError(
+                f"the span {start}-{end} is outside the text, which has {length} characters; expected {SPANS}"
+            )
+    return spans
+
+
+def _pairs(value: str) -> list[tuple[int, int]] | None:
+    if value.lower() in NO_PARTS:
+        return []
+    if PLAIN_SPANS.fullmatch(value):
+        ends = [int(figures) for figures in re.findall(r"\d+", value)]
+        return list(zip(ends[::2], ends[1::2], strict=True))
+    try:
+        listed = _json(value) or ast.literal_eval(value)  # JSON, or what Python prints
+        single = isinstance(listed, Mapping) or isinstance(listed[0], int)
+        return [_ends(span) for span in ([listed] if single else listed)]
+    except (ValueError, TypeError, KeyError, IndexError, SyntaxError, MemoryError, RecursionError):
+        return None
+
+
+def _ends(span: Any) -> tuple[int, int]:
+    if isinstance(span, str):
+        raise ValueError("a string is no pair")
+    start, end = (span["start"], span["end"]) if isinstance(span, Mapping) else span[:2]
+    return int(str(start)), int(str(end))
 
 
 def _masked_away(written: str, masked: str) -> tuple[str, ...]:
@@ -331,8 +387,13 @@ def _masked_away(written: str, masked: str) -> tuple[str, ...]:
     pattern = "(.*?)".join(re.escape(part) for part in MASK.split(masked))
     found = re.fullmatch(pattern, written, re.S)
     if found is None:
-        raise ValueError("the masked text does not fit the text")
-    return tuple(part.strip() for part in found.groups() if part.strip())
+        raise ValueError(
+            "the masked text is not the text; expected the same with [anything] where it is masked"
+        )
+    parts = tuple(part.strip() for part in found.groups() if part.strip())
+    if found.groups() and not parts:
+        raise ValueError("the masked text masks nothing of the text")
+    return parts
 
 
 def _json(value: str) -> Any:

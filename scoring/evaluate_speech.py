@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 import re
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from scoring.evaluate_input import read_json, read_text
 from scoring.training.data import DataError
 
 Report = dict[str, Any]
@@ -59,18 +59,21 @@ def speech(options: argparse.Namespace) -> tuple[Report, str]:
 
 
 def _references(audio: Sequence[Path], references: Sequence[Path]) -> list[str]:
-    missing = [str(path) for path in references if not path.is_file()]
-    if missing:
-        raise DataError(f"no such reference: {', '.join(missing)}")
     if len(references) == 1 and references[0].suffix == ".json":
-        calls = json.loads(references[0].read_text())["calls"]
+        expected = '{"calls": {name of the recording: {"turns": [{"text": …}, …]}, …}}'
+        calls = read_json(references[0], expected)
         try:
-            return [" ".join(turn["text"] for turn in calls[path.stem]["turns"]) for path in audio]
+            return [" ".join(turn["text"] for turn in calls["calls"][path.stem]["turns"]) for path in audio]
         except KeyError as error:
-            raise DataError(f"{references[0]} does not know {error}") from None
+            raise DataError(f"{references[0]} does not know {error}; expected {expected}") from None
+        except TypeError:
+            raise DataError(f"{references[0]}: expected {expected}") from None
     if len(references) != len(audio):
-        raise DataError(f"{len(audio)} recordings, but {len(references)} references")
-    return [path.read_text() for path in references]
+        raise DataError(
+            f"{len(audio)} recordings, but {len(references)} references "
+            f"({', '.join(map(str, references))}); expected a text file per recording or one index.json"
+        )
+    return [read_text(path, "what was said in the recording, as text") for path in references]
 
 
 def _measure(model: Any, path: Path, said: str) -> Report:

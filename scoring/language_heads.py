@@ -195,6 +195,13 @@ class Heads:
             version=str(data["version"]),
         )
 
+    def knows(self, text: str) -> bool:
+        """Whether any of its words was seen in training: a bare "?" and another script are no evidence."""
+        words = [word for word in words_of(text) if word not in "?!"]
+        return any(
+            zlib.crc32(f"w {word}".encode()) in self.bags[name].index for word in words for name in BAGS
+        )
+
     def labels(self, texts: Sequence[str], vectors: Floats | None) -> Floats:
         """GoEmotions probabilities [n, 28]: both opinions' weighted log-odds, or n-grams alone."""
         words = self.bags["labels"].logits(texts)

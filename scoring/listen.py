@@ -101,6 +101,8 @@ class Span:
     start_ms: int
     end_ms: int
     continued: bool
+    told_ms: int
+    """How far the call was when it was known to have ended, however it is cut into batches."""
 
 
 @dataclass(frozen=True)
@@ -311,7 +313,7 @@ class _Walk:
         start = now.turn if now.joined else max(0, now.turn - PAD)
         again = (now.turn, now.joined, now.told) if now.told else None
         if now.voiced - now.told >= MIN_SPEECH or continued:
-            self.turns.append(Span(_ms(start), _ms(end), continued))
+            self.turns.append(Span(_ms(start), _ms(end), continued, _ms(now.frame)))
             if now.voiced >= END_SPEECH and not now.windowed:
                 self._window_at_end(_ms(start), _ms(end))
             again = now.turn, now.joined, now.voiced

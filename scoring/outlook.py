@@ -101,10 +101,11 @@ def readings(felt: Trace, fit: Alignment, rubric: RubricSpec) -> list[Said]:
         Said("peak", peak, worst.turn.end_ms, f"at its strongest: {named(worst, peak)}", worst.turn.start_ms),
         Said("end", end, last[-1].turn.end_ms, f"at the end: {named(last[-1], end)}", last[-1].turn.start_ms),
     ]
-    open_ones = [e for e in fit.events if e.recovery_ms is None and (e.fit or 0.0) < rubric.alignment.met]
+    settled = [(e, e.fit) for e in fit.events if e.fit is not None]
+    open_ones = [e for e, met in settled if e.recovery_ms is None and met < rubric.alignment.met]
     if open_ones:
-        text = f"{len(open_ones)} of {len(fit.events)} opportunities neither met nor recovered"
-        weight = sum(float(getattr(rules, str(e.state))) for e in open_ones) / len(fit.events)
+        text = f"{len(open_ones)} of {len(settled)} opportunities neither met nor recovered"
+        weight = sum(float(getattr(rules, str(e.state))) for e in open_ones) / len(settled)
         found.append(Said("unresolved", min(1.0, weight), open_ones[-1].t_ms, text))
     return found + explicit(feelings, end, rules)
 

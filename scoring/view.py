@@ -90,7 +90,7 @@ def view(
 
 
 def unique_turns(turns: Sequence[Turn]) -> list[Turn]:
-    """Sorted, one per (channel, start): of two tellings of the same turn the longer one, by a fixed order."""
+    """Sorted, one per (channel, start): of two tellings the one with words, then the longer."""
     best: dict[tuple[int, Channel], Turn] = {}
     for turn in turns:
         key = (turn.start_ms, turn.channel)
@@ -101,6 +101,7 @@ def unique_turns(turns: Sequence[Turn]) -> list[Turn]:
 
 def rank(turn: Turn) -> tuple[object, ...]:
     return (
+        bool(turn.text),
         turn.end_ms,
         len(turn.text),
         turn.text,

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,6 +28,10 @@ from scoring.voice import BATCH, EMOTIONS, Baseline, VoiceScore, customer_sample
 CONFIDENCE_CAP = 0.5
 """A model nobody calibrated on this line: published ones are right about half the time on real calls."""
 INTERFACE = "custom_interface.py"
+HYPERPARAMS = "hyperparams.yaml"
+INCLUDE = "!include:"
+OUR_KEYS = ("pretrained_path", "folder")
+"""Keys of a hyperparams.yaml that always mean the folder itself."""
 OTHER_RATE_HZ = 16_000  # SpeechBrain's own default
 SYNONYMS = {
     "angry": "angry ang anger",
@@ -49,15 +54,19 @@ class ForeignVoice:
     """A published SpeechBrain classifier: an EncoderClassifier folder, or one with a custom_interface.py.
 
     Its classes become ours by `labels`; classes it lacks have probability 0, and confidence is capped because
-    nothing is known of its calibration. Raises Unpinned, and ValueError for a folder that does not fit.
+    nothing is known of its calibration. What is loaded is a copy that nobody else can change and that is gone
+    afterwards, so its code finds its files while loading only. Raises Unpinned, and ValueError for a folder
+    that does not fit.
     """
 
     def __init__(self, folder: Path, pin: str, labels: Labels | None = None, device: str = "cpu") -> None:
         from scoring.torchaudio_compat import ensure_torchaudio, settle_lazy_modules
 
-        digest = check_pin(folder, pin)
         ensure_torchaudio()
-        self._network = _load(folder.resolve(), digest, device)
+        with _private_copy(folder.resolve()) as copy:
+            digest = folder_digest(copy)
+            _hold_to_pin(folder, digest, pin)
+            self._network = _load(copy, digest, device)
         settle_lazy_modules()
         self._rate_hz = _rate_hz(self._network)
         self._weights = class_weights(_labels_of(self._network), labels or {})
@@ -104,7 +113,7 @@ class ForeignVoice:
 
 def is_foreign(folder: Path) -> bool:
     """Whether it is somebody else's model folder: ours have a card."""
-    return not (folder / "card.json").exists() and (folder / "hyperparams.yaml").exists()
+    return not (folder / "card.json").exists() and (folder / HYPERPARAMS).exists()
 
 
 def path(name: str) -> Path:
@@ -136,6 +145,13 @@ def _pulled(name: str) -> Path | None:
 def folder_digest(folder: Path) -> str:
     """sha256 over every file's path and sha256, in order of path. ValueError for links and odd files."""
     whole = hashlib.sha256()
+    for name in _file_names(folder):
+        with (folder / name).open("rb") as file:
+            whole.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()} {name}\0".encode())
+    return whole.hexdigest()
+
+
+def _file_names(folder: Path) -> Iterator[str]:
     for entry in sorted(folder.rglob("*")):
         name = entry.relative_to(folder).as_posix()
         if entry.is_symlink():
@@ -144,20 +160,34 @@ def folder_digest(folder: Path) -> str:
             continue
         if not entry.is_file():
             raise ValueError(f"{folder}/{name} is not a plain file")
-        with entry.open("rb") as file:
-            whole.update(f"{hashlib.file_digest(file, 'sha256').hexdigest()} {name}\0".encode())
-    return whole.hexdigest()
+        yield name
+
+
+@contextmanager
+def _private_copy(folder: Path) -> Iterator[Path]:
+    """What is digested must be what is loaded: bytes of our own, not links to files that others can write."""
+    with tempfile.TemporaryDirectory(prefix="voice-model-") as place:
+        copy = Path(place).resolve() / "model"
+        copy.mkdir()
+        for name in _file_names(folder):
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(folder / name, copy / name)
+        yield copy
 
 
 def check_pin(folder: Path, pin: str) -> str:
     """The folder's digest, when it is the pinned one ("sha256:…"). Raises Unpinned, naming the one found."""
     found = folder_digest(folder.resolve())
+    _hold_to_pin(folder, found, pin)
+    return found
+
+
+def _hold_to_pin(folder: Path, found: str, pin: str) -> None:
     advice = f"if you trust what is in it, set VOICE_MODEL_DIGEST=sha256:{found}"
     if not pin:
         raise Unpinned(f"{folder} can run code of its own and is not pinned; {advice}")
     if pin.strip().lower() != f"sha256:{found}":
         raise Unpinned(f"{folder} is not what VOICE_MODEL_DIGEST pins ({pin}); {advice}")
-    return found
 
 
 # --- its classes ----------------------------------------------------------------------------
@@ -197,19 +227,57 @@ def _load(folder: Path, digest: str, device: str) -> Any:
     """SpeechBrain's `pretrained_from_hparams`, kept to the files of one folder."""
     from hyperpyyaml import load_hyperpyyaml
 
-    with _guarded(folder):
+    for file in _yaml_files(folder):
+        _check_paths(folder, file)
+    with _guarded(folder), (folder / HYPERPARAMS).open() as yaml:
         interface = _interface(folder, digest)
-        text = (folder / "hyperparams.yaml").read_text()
-        overrides = {
-            key: str(folder)
-            for key in ("pretrained_path", "folder")
-            if re.search(rf"^{key}\s*:", text, re.MULTILINE)
-        }
-        hparams = load_hyperpyyaml(text, overrides)
+        text = (folder / HYPERPARAMS).read_text()
+        overrides = {key: str(folder) for key in OUR_KEYS if re.search(rf"^{key}\s*:", text, re.MULTILINE)}
+        hparams = load_hyperpyyaml(yaml, overrides)  # of a file: what it includes is beside it
         if missing := {"modules", "pretrainer"} - set(hparams):
-            raise ValueError(f"{folder}/hyperparams.yaml has no {', '.join(sorted(missing))}")
+            raise ValueError(f"the model folder's {HYPERPARAMS} has no {', '.join(sorted(missing))}")
         _load_checkpoints(hparams["pretrainer"], folder)
         return interface(hparams["modules"], hparams, run_opts={"device": device})
+
+
+def _yaml_files(folder: Path) -> list[Path]:
+    """hyperparams.yaml and all it includes. ValueError for one outside the folder: no digest covers it."""
+    files = [folder / HYPERPARAMS]
+    for file in files:  # grows as it goes
+        for node in _yaml_nodes(file):
+            tag = str(getattr(getattr(node, "tag", None), "value", None) or "")
+            if tag.startswith(INCLUDE):
+                included = Path(_inside(folder, file.parent / tag.removeprefix(INCLUDE), tag, file.name))
+                files += [] if included in files else [included]
+    return files
+
+
+def _check_paths(folder: Path, file: Path) -> None:
+    """ValueError when a value is the path of something outside the folder, such as another model's code."""
+    for node in _yaml_nodes(file):
+        text = getattr(node, "value", node)  # of a tagged scalar
+        if not isinstance(text, str):
+            continue
+        path = Path(os.path.expanduser(text.removeprefix("file://")))
+        leaves = (path.is_absolute() or ".." in path.parts) and len(path.parts) > 1
+        if leaves and os.path.exists(path):
+            _inside(folder, path, text, file.name)
+
+
+def _yaml_nodes(file: Path) -> list[Any]:
+    """Every node as hyperpyyaml itself walks them, tags kept and nothing built; not the keys we set."""
+    from ruamel.yaml import YAML
+
+    top = YAML().load(file)
+    nodes, seen = [top], {id(top)}
+    for node in nodes:  # grows as it goes
+        if isinstance(node, dict):
+            parts = [part for key, part in node.items() if node is not top or key not in OUR_KEYS]
+        else:
+            parts = node if isinstance(node, list) else []
+        nodes += [part for part in parts if id(part) not in seen]
+        seen |= {id(part) for part in parts}
+    return nodes
 
 
 def _load_checkpoints(pretrainer: Any, folder: Path) -> None:
@@ -219,13 +287,13 @@ def _load_checkpoints(pretrainer: Any, folder: Path) -> None:
     pretrainer.load_collected()
 
 
-def _inside(folder: Path, file: object) -> str:
-    """The checkpoint's path. ValueError when it is not a file of the pinned folder."""
+def _inside(folder: Path, file: object, named: object = None, by: str = HYPERPARAMS) -> str:
+    """The file's path. ValueError, saying what named it, when it is not a file of the pinned folder."""
     target = (folder / str(file)).resolve()
     if not target.is_relative_to(folder) or not target.is_file():
         raise ValueError(
-            f"hyperparams.yaml names {file}, which is not a file in {folder}; put it there and write "
-            "`!ref <folder>/NAME`, then pin the folder anew"
+            f"{by} names {named or file}, which is not a file in the model's folder; put it there and write "
+            "`!ref <folder>/NAME` (or `!include:NAME`), then pin the folder anew"
         )
     return str(target)
 
@@ -250,7 +318,9 @@ def _interface(folder: Path, digest: str) -> type[Any]:
     usable = [value for value in found if hasattr(value, "classify_batch")]
     if len(usable) != 1:
         names = ", ".join(value.__name__ for value in found) or "none"
-        raise ValueError(f"{file} must define one SpeechBrain class with classify_batch; it has {names}")
+        raise ValueError(
+            f"the model's {INTERFACE} must define one SpeechBrain class with classify_batch; it has {names}"
+        )
     return usable[0]
 
 
@@ -271,7 +341,8 @@ def _guarded(folder: Path) -> Iterator[None]:
             os.environ.pop(name, None)
         os.environ |= {name: value for name, value in kept.items() if value is not None}
         for name, module in list(sys.modules.items()):
-            if str(vars(module).get("__file__")).startswith(f"{folder}{os.sep}"):
+            found = getattr(module, "__dict__", {})  # None blocks an import; a lazy module must stay asleep
+            if str(found.get("__file__")).startswith(f"{folder}{os.sep}"):
                 del sys.modules[name]
 
 

@@ -67,13 +67,13 @@ export function timingPanel(list) {
     const facts = [
       ["Caller talks", `${share}% · ${clock(customer)}`],
       ["Agent talks", `${100 - share}% · ${clock(agent)}`],
-      ["Agent answers after (median)", known(timing.response_ms) ? long(timing.response_ms) : "no answer yet"],
-      ["Both at once", long(timing.overlap_ms ?? 0)],
-      ["Times the agent took the floor", String(timing.floor_taking_overlaps ?? 0)],
-      ["Times the caller took the floor", String(timing.caller_floor_takings ?? 0)],
-      ["Longest silence", long(timing.longest_silence_ms ?? 0)],
-      ["Dead air, not announced", long(timing.dead_air_ms ?? 0)],
-      ["Hold, announced", long(timing.hold_ms ?? 0)],
+      ["Agent answers after (median)", orElse(timing.response_ms, long, "no answer yet")],
+      ["Both at once", orElse(timing.overlap_ms, long)],
+      ["Times the agent took the floor", orElse(timing.floor_taking_overlaps, String)],
+      ["Times the caller took the floor", orElse(timing.caller_floor_takings, String)],
+      ["Longest silence", orElse(timing.longest_silence_ms, long)],
+      ["Dead air, not announced", orElse(timing.dead_air_ms, long)],
+      ["Hold, announced", orElse(timing.hold_ms, long)],
       ["Caller’s pace", paceWords(timing.customer_wpm, timing.customer_syllables_s)],
       ["Agent’s pace", paceWords(timing.agent_wpm, timing.agent_syllables_s)],
     ];
@@ -83,19 +83,24 @@ export function timingPanel(list) {
 }
 
 const known = (value) => value !== null && value !== undefined;
-const paceWords = (wpm, syllables) => (known(wpm) ? `${Math.round(wpm)} words/min · ${syllables.toFixed(1)} syllables/s` : "too few words yet");
+
+// null: not known yet, which `none` says. undefined: the call was scored before there was such a number; no row.
+const orElse = (value, words, none = null) => (known(value) ? words(value) : value === null ? none : null);
+const paceWords = (wpm, syllables) =>
+  orElse(wpm, (rate) => [`${Math.round(rate)} words/min`, orElse(syllables, (speed) => `${speed.toFixed(1)} syllables/s`)].filter(known).join(" · "), "too few words yet");
 
 export function alignmentPanel(sums, list) {
-  return whenChanged((alignment) => {
+  return whenSaid((alignment) => {
     const events = alignment?.events ?? [];
+    list.closest("section").hidden = !known(alignment?.events);
     const settled = events.filter((event) => known(event.fit)).length;
     sums.hidden = !events.length;
     sums.replaceChildren(
       ...pairs([
-        ["Met", settled ? `${Math.round(alignment.met_share * settled)} of ${settled}` : "not settled yet"],
-        ["Recovered", settled ? `${Math.round(alignment.recovered_share * settled)} of ${settled}` : "not settled yet"],
-        ["First fitting answer (median)", known(alignment?.median_latency_ms) ? long(alignment.median_latency_ms) : "none yet"],
-        ["Pace match (diagnostic)", known(alignment?.pace_match) ? percent(alignment.pace_match) : "not known yet"],
+        ["Met", settled ? orElse(alignment.met_share, (share) => `${Math.round(share * settled)} of ${settled}`) : "not settled yet"],
+        ["Recovered", settled ? orElse(alignment.recovered_share, (share) => `${Math.round(share * settled)} of ${settled}`) : "not settled yet"],
+        ["First fitting answer (median)", orElse(alignment?.median_latency_ms, long, "none yet")],
+        ["Pace match (diagnostic)", orElse(alignment?.pace_match, percent, "not known yet")],
       ]),
     );
     if (!events.length) return list.replaceChildren(make("li", { class: "quiet" }, "The caller gave no occasion for empathy so far."));
@@ -127,14 +132,16 @@ function eventLine(event) {
 }
 
 export function outlookPanel(chip, reasons) {
-  return whenChanged((outlook) => {
-    const [sign, word] = loyaltyLook(outlook?.status ?? "steady");
+  return whenSaid((outlook) => {
+    chip.closest("section").hidden = !known(outlook?.status);
+    if (!known(outlook?.status)) return;
+    const [sign, word] = loyaltyLook(outlook.status);
     chip.replaceChildren(
       make("span", { class: "chip" }, glyph(sign, false), make("strong", {}, word)),
-      make("span", { class: "small quiet" }, `confidence ${percent(outlook?.confidence ?? 0)}`),
-      outlook?.calibrated ? "" : make("span", { class: "chip small uncalibrated" }, "uncalibrated"),
+      known(outlook.confidence) ? make("span", { class: "small quiet" }, `confidence ${percent(outlook.confidence)}`) : "",
+      outlook.calibrated ? "" : make("span", { class: "chip small uncalibrated" }, "uncalibrated"),
     );
-    const lines = outlook?.reasons ?? [];
+    const lines = outlook.reasons ?? [];
     reasons.replaceChildren(
       ...(lines.length
         ? lines.map((line) => make("li", {}, make("span", {}, `${line.amount > 0 ? "+" : "−"} `), line.text, make("span", { class: "quiet" }, ` · ${clock(line.t_ms)}`)))
@@ -143,7 +150,13 @@ export function outlookPanel(chip, reasons) {
   });
 }
 
-const pairs = (facts) => facts.flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+const pairs = (facts) => facts.filter(([, value]) => known(value)).flatMap(([name, value]) => [make("dt", {}, name), make("dd", {}, value)]);
+
+// As whenChanged, and draws once for what was never there.
+const whenSaid = (draw) => {
+  const drawn = whenChanged(draw);
+  return (value) => drawn(value ?? null);
+};
 
 const FATES = [
   ["scored_ms", "scored", "scored"],
@@ -174,7 +187,7 @@ function channelNode(name, of) {
   return make(
     "div",
     { class: "channel" },
-    make("p", {}, make("strong", {}, name === "customer" ? "Caller" : "Agent"), ` — ${long(of.received_ms ?? 0)} received`),
+    make("p", {}, make("strong", {}, name === "customer" ? "Caller" : "Agent"), known(of.received_ms) ? ` — ${long(of.received_ms)} received` : ""),
     svg("svg", { class: "heard", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, ...bars),
     make("p", { class: "small quiet" }, said.join(" · ") || "nothing yet"),
   );
@@ -194,16 +207,16 @@ export function finalPanel(section, body) {
   return whenChanged((final) => {
     section.hidden = !final;
     if (!final) return;
-    const known = final.empathy !== null && final.empathy !== undefined;
-    const score = known ? String(Math.round(final.empathy)) : final.courtesy_only ? "courtesy only" : "none";
-    const interval = known && final.empathy_low !== null ? ` (${Math.round(final.empathy_low)}–${Math.round(final.empathy_high)})` : "";
-    const parts = Object.entries(final.components ?? {}).filter(([, value]) => value !== null);
+    const judged = known(final.empathy);
+    const score = judged ? String(Math.round(final.empathy)) : final.courtesy_only ? "courtesy only" : "none";
+    const interval = judged && known(final.empathy_low) ? ` (${Math.round(final.empathy_low)}–${Math.round(final.empathy_high)})` : "";
+    const parts = Object.entries(final.components ?? {}).filter(([, value]) => known(value));
     body.replaceChildren(
       make(
         "dl",
         { class: "scores" },
-        make("div", {}, make("dt", {}, "Empathy"), make("dd", {}, make("span", { class: known ? "big" : null }, score), make("span", { class: "quiet" }, interval))),
-        make("div", {}, make("dt", {}, "Opportunities met"), make("dd", {}, `${final.met ?? 0} of ${final.opportunities ?? 0}`)),
+        make("div", {}, make("dt", {}, "Empathy"), make("dd", {}, make("span", { class: judged ? "big" : null }, score), make("span", { class: "quiet" }, interval))),
+        known(final.met) && known(final.opportunities) ? make("div", {}, ...pairs([["Opportunities met", `${final.met} of ${final.opportunities}`]])) : null,
         ...parts.map(([key, value]) => make("div", {}, make("dt", {}, COMPONENTS[key] ?? key), make("dd", {}, percent(value)))),
       ),
       final.courtesy_only ? make("p", { class: "small quiet" }, "The caller gave no occasion for empathy, so empathy is not judged.") : "",

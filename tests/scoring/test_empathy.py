@@ -5,7 +5,7 @@ import pytest
 from scoring.behaviour import exchanges
 from scoring.empathy import alike, bag_of, fit, listening, penalty, recovery, response_strength, score
 from scoring.rubric import default_rubric
-from scoring.types import State
+from scoring.types import Channel, State, Turn
 from scoring.view import view
 from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CALL, turns_of
 
@@ -114,3 +114,14 @@ def test_listening_sounds_do_not_use_up_the_agent_s_turns() -> None:
         ]
     )
     assert len(exchanges(turns, RUBRIC.timing)) == 1
+
+
+def test_a_turn_more_pleased_than_distressed_is_no_opportunity() -> None:
+    mixed = {"frustration": 0.6, "satisfaction": 0.8}
+    for states, opportunities in ((mixed, 0), (mixed | {"satisfaction": 0.2}, 1)):
+        turns = [
+            Turn(Channel.CUSTOMER, 0, 3000, "that was quick in the end, thanks", 0.95, states=states),
+            Turn(Channel.AGENT, 3500, 6000, "you're welcome", 0.95, behaviours={"courtesy": 0.9}),
+        ]
+        found = view(turns, [], [], default_rubric(), now_ms=6500, closed=True)
+        assert len(found.opportunities) == opportunities

@@ -101,6 +101,12 @@ def test_each_channel_meets_its_own_heads_alone(monkeypatch: pytest.MonkeyPatch)
     assert not readings[0].states and not readings[1].behaviours
 
 
+@pytest.mark.parametrize("text", ["?", "?!", "Где мой заказ?", "¿Qué?", "..."])
+def test_words_nobody_taught_are_no_evidence(text: str) -> None:
+    language = FusedLanguage(default_rubric(), Heads.load(), None)
+    assert language.read([TurnText(Channel.CUSTOMER, text)])[0].states == {}
+
+
 def test_readings_keep_their_places() -> None:
     turns = [
         TurnText(Channel.AGENT, "hello"),
@@ -109,7 +115,7 @@ def test_readings_keep_their_places() -> None:
     ]
     agent, customer, nothing = MODEL.read(turns)
     assert agent.behaviours and customer.states["frustration"] > 0.5
-    assert max(nothing.states.values()) == 0
+    assert nothing.states == {}
 
 
 def test_grouped_odds_grow_with_any_member() -> None:
@@ -245,7 +251,7 @@ def test_hard_cases_by_the_heads_alone() -> None:
             limit = opinion.of[meant] if meant else 0.5
             if opinion.of[not_meant] >= limit:
                 wrong.append((text, not_meant, round(opinion.of[not_meant], 2)))
-    assert len(wrong) <= 6, wrong  # of 28; a ratchet: what is left is sarcasm, past and reported feeling
+    assert len(wrong) <= 3, wrong  # of 28; a ratchet: what is left is sarcasm and a refusal in soft words
     assert not {"no I'm not worried about it", "I'm really not angry with you"} & {
         text for text, _, _ in wrong
     }

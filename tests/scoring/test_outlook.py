@@ -102,3 +102,17 @@ def test_a_calibrated_fit_replaces_the_prior() -> None:
     found = outlook(felt, Alignment(), RUBRIC, fit)
     assert found.calibrated
     assert found.score == pytest.approx(2 * fit.probability(found.features) - 1, abs=0.01)
+
+
+def test_a_need_the_agent_had_no_time_to_answer_is_not_held_against_the_call() -> None:
+    """Its response is judged when its window has closed, not before."""
+    lines = [
+        ("customer", "Hello, I have a question about my bill."),
+        ("agent", "Of course, go ahead."),
+        ("customer", "This is ridiculous, I am furious, I have been charged twice again!"),
+    ]
+    turns = turns_of(lines)
+    found = view(turns, [], [], RUBRIC, now_ms=turns[-1].end_ms, closed=False)
+    assert [event.fit for event in found.alignment.events] == [None]
+    assert found.outlook.reasons
+    assert not any("neither met" in reason.text for reason in found.outlook.reasons)

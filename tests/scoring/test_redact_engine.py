@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from scoring.engine import Engine, load_engine
 from scoring.evaluate_redaction import readings
 from scoring.speech import Transcript, spread
-from scoring.types import Samples, Turn
+from scoring.types import Channel, Samples, Turn
+from scoring.view import unique_turns
 from tests.scoring.test_engine import talk
 
 
@@ -92,3 +93,69 @@ def test_the_view_and_its_quotes_hold_no_digit_of_it(engine: Engine) -> None:
     scored = replace(engine, speech=ByLength(LINES)).score_recording(customer, agent)
     for words in ("one one", "eleven", "1111", "four one", "nine one"):
         assert words not in repr((scored.turns, scored.view))
+
+
+ASKED = {
+    1: "can I have the expiry date please",
+    2: "can I have the expiry date of that card, it is on the front of it",
+    3: "december twenty twenty seven",
+    4: "the expiry date is december twenty twenty seven",
+    5: "okay",
+    6: "and the security code",
+    7: "nine one two",
+    8: "so what was it, what is the expiry date and the code on the back",
+}
+part = st.tuples(st.integers(1, 4).map(lambda s: s * 1000), st.integers(1, 15).map(lambda s: s * 100))
+
+
+def padded(*sides: Samples) -> list[Samples]:
+    end = max(map(len, sides)) + 8 * 3000
+    return [np.pad(side, (0, end - len(side))) for side in sides]
+
+
+def tell(engine: Engine, agent: Samples, customer: Samples, hops: int) -> list[tuple[Channel, int, str]]:
+    speech = ByLength({n: ASKED[1 + (n - 1) % len(ASKED)] for n in range(1, 31)})
+    parts = replace(engine, speech=speech).hear_recording(customer, agent, hops_per_step=hops)
+    turns = unique_turns([turn for part in parts for turn in part.turns])
+    return [(turn.channel, turn.start_ms, turn.text) for turn in turns]
+
+
+@given(
+    agent=st.lists(part, min_size=1, max_size=4),
+    customer=st.lists(part, min_size=1, max_size=4),
+    later=st.integers(0, 60).map(lambda s: s * 100),
+    hops=st.integers(2, 40),
+)
+@settings(max_examples=60, deadline=None)
+def test_the_cut_into_batches_changes_no_mask(
+    engine: Engine, agent: list[tuple[int, int]], customer: list[tuple[int, int]], later: int, hops: int
+) -> None:
+    """Turns that are reopened, overlap, and answer in the pauses of the other side."""
+    sides = padded(talk(*agent), talk((0, later), *customer, seed=1))
+    assert tell(engine, *sides, hops) == tell(engine, *sides, 1)
+
+
+@pytest.mark.parametrize("gap", [400, 250, 100, 0])
+@pytest.mark.parametrize("hops", [1, 40])
+def test_a_quick_answer_is_masked(engine: Engine, gap: int, hops: int) -> None:
+    sides = padded(talk((1000, 1)), talk((0, 1000 + gap), (3000, 100)))
+    [_, (_, _, answer)] = tell(engine, *sides, hops)
+    assert answer == "[code]"
+
+
+@pytest.mark.parametrize("hops", [1, 40])
+def test_an_answer_in_the_pause_of_the_question_is_masked(engine: Engine, hops: int) -> None:
+    sides = padded(talk((1000, 1100), (1000, 1)), talk((0, 1150), (3000, 100)))
+    assert [text for *_, text in tell(engine, *sides, hops)][1] == "[code]"
+
+
+def test_a_second_telling_without_words_takes_none_away(engine: Engine) -> None:
+    """Over the budget the turn that goes on is not transcribed again; its first words stay."""
+    customer, agent = padded(talk((1000, 800), (1000, 1)), talk((1, 1)))
+    speech = ByLength(ASKED | {2: ""})
+    turns = [
+        turn
+        for part in replace(engine, speech=speech).hear_recording(customer, agent, hops_per_step=1)
+        for turn in part.turns
+    ]
+    assert [turn.text for turn in turns] == [ASKED[1]]

@@ -27,7 +27,7 @@ from pathlib import Path
 import torch
 from speechbrain.inference.interfaces import Pretrained
 
-(Path(__file__).parent.parent / "ran").touch()
+Path("@RAN@").touch()
 
 
 class TinyEncoder(torch.nn.Module):
@@ -120,7 +120,7 @@ def folder(tmp_path: Path) -> Path:
     """A foreign_class folder in working order."""
     made = tmp_path / "iemocap"
     made.mkdir()
-    (made / "custom_interface.py").write_text(INTERFACE)
+    (made / "custom_interface.py").write_text(INTERFACE.replace("@RAN@", str(tmp_path / "ran")))
     (made / "hyperparams.yaml").write_text(HYPERPARAMS)
     write_labels(made, IEMOCAP)
     seeded = torch.Generator().manual_seed(4)

@@ -11,11 +11,16 @@ from django.core.management.base import BaseCommand, CommandError
 
 from calls.derived import Pieces, load_pieces
 from calls.models import Call
-from scoring.audio import read_recording
+from scoring.audio import looks_mixed, read_recording
+from scoring.engine import SAID_TURNS
 from scoring.explain import Explanation, HeardVoice, explain
 from scoring.types import Channel, Turn
 
 LINES = 15
+MIXED = (
+    "{file} has both sides on one channel (mono, or two that are the same): whose voice it is cannot be "
+    "known, so nothing is read from it. Give the two-channel recording, caller left, or leave out --audio."
+)
 
 
 class Command(BaseCommand):
@@ -42,7 +47,8 @@ class Command(BaseCommand):
         if options["deep"]:
             from scoring.language import load_language
 
-            language = load_language(stand_in=settings.STAND_IN_MODELS, rubric=spec)
+            # As the engine does: it reads words by the default phrases, whatever the call's rubric.
+            language = load_language(stand_in=settings.STAND_IN_MODELS)
         if options["audio"]:
             voice = heard(options["audio"])
         told = explain(turn, pieces.voice, spec, language, voice, previous_of(pieces, turn))
@@ -61,21 +67,25 @@ def turn_at(pieces: Pieces, t_ms: int) -> Turn:
 
 
 def previous_of(pieces: Pieces, turn: Turn) -> tuple[str, ...]:
+    """What the language model was told of the same speaker's earlier turns when it read this one."""
     before = sorted(
-        (t for t in pieces.turns if t.channel is Channel.CUSTOMER and t.start_ms < turn.start_ms),
+        (t for t in pieces.turns if t.channel is turn.channel and t.start_ms < turn.start_ms),
         key=lambda t: t.start_ms,
     )
-    return tuple(t.text for t in before[-3:])
+    return tuple(t.text for t in before if t.text.strip())[-SAID_TURNS:]
 
 
 def heard(file: str) -> HeardVoice:
-    """The recording's first channel and the configured voice model."""
+    """The recording's left channel and the configured voice model. CommandError when it holds both sides."""
     from scoring.assets import AssetMissing
     from scoring.voice import STAND_IN, load_voice
 
     name = STAND_IN if settings.STAND_IN_MODELS else settings.VOICE_MODEL or None
     try:
-        return HeardVoice(load_voice(name, settings.DEVICE), read_recording(file).samples[0])
+        recording = read_recording(file)
+        if looks_mixed(recording):
+            raise CommandError(MIXED.format(file=file))
+        return HeardVoice(load_voice(name, settings.DEVICE), recording.samples[0])
     except (OSError, ValueError, AssetMissing) as trouble:
         raise CommandError(str(trouble)) from trouble
 

@@ -24,6 +24,9 @@ BEFORE = (0.3, 0.9)
 """Weights of rules and heads before the calibration turns are seen, since those are few …"""
 PULL = 8.0
 """… and how strongly a fit is held to them."""
+LEAST = (0.3, 0.0)
+"""Rules keep this weight: the calibration turns' hard negatives were written against them, and a phrase that
+an admin adds must be felt."""
 
 
 def fit_blend(model: FusedLanguage, folder: Path) -> Blend:
@@ -39,7 +42,7 @@ def fit_blend(model: FusedLanguage, folder: Path) -> Blend:
             opinions = np.stack(
                 [[log_odds(p, edge) for p in said[way][:, column]] for way, edge in EDGES.items()], axis=1
             )
-            weights = fit_stack(opinions, meant[:, column], np.array(BEFORE), PULL)
+            weights = fit_stack(opinions, meant[:, column], np.array(BEFORE), PULL, LEAST)
             rule, head, offset = (round(float(w), 3) for w in weights)
             fitted[name] = (rule, head, offset)
     return Blend(fitted)

@@ -52,8 +52,9 @@ def fit_stack(
     truth: npt.NDArray[Any],
     before: npt.NDArray[Any] | None = None,
     strength: float = PRIOR_STRENGTH,
+    least: Sequence[float] | None = None,
 ) -> Floats:
-    """Log-odds of k opinions [n, k] and truth [n] → k weights (never negative) and an offset.
+    """Log-odds of k opinions [n, k] and truth [n] → k weights (at least `least`, or 0) and an offset.
 
     The weights are pulled towards `before` (the plain mean) with `strength`.
     """
@@ -70,7 +71,8 @@ def fit_stack(
         return float(value), np.append(opinions.T @ wrong + 2 * strength * k * pull, wrong.sum())
 
     start = np.append(prior, 0.0)
-    found = minimize(loss, start, jac=True, bounds=[(0, 3)] * k + [(-8, 8)], method="L-BFGS-B")
+    bounds = [(low, 3.0) for low in (least or [0.0] * k)] + [(-8.0, 8.0)]
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
     return np.asarray(found.x, np.float32)
 
 
