@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from .behaviour import Exchange, TalkPattern, is_announced
 from .rubric import COURTESY_PARTS, Penalties, RubricSpec, weight
 from .states import Feeling, Trace
-from .types import HELPING, Behaviour, Channel, Contribution, Opportunity, State, Turn
+from .types import HARMFUL, HELPING, Behaviour, Channel, Contribution, Opportunity, State, Turn
 
 MIN_MINUTES = 1.0
 """Overlaps per minute are not extrapolated from less than this."""
@@ -22,7 +22,6 @@ MIN_REPEAT_WORDS = 4
 RECOVERY_TURNS = 2
 FORM_OF = 2
 """So many settled opportunities, one after the other, say how an agent is doing."""
-HARM = (Behaviour.DISMISSIVE, Behaviour.BLAMING)
 TIMING_SLACK_MS = 1500
 """A turn's end and its speech's end need not agree."""
 SILENCE_REACH_MS = 60_000
@@ -350,7 +349,7 @@ class _Meter:
         last = [c.response(self.rubric) for c in done[-FORM_OF:]]
         if len(last) == FORM_OF:
             self.form.append((t_ms, sum(last) / FORM_OF))
-        rules, n = self.rubric.live, len(done) + sum(f.kind in HARM for f in self.faults)
+        rules, n = self.rubric.live, len(done) + sum(f.kind in HARMFUL for f in self.faults)
         aim = rules.prior + (exact - rules.prior) * n / (n + rules.prior_weight)
         before = rules.prior if self.live is None else self.live
         self.live = before + max(-rules.step, min(rules.step, aim - before))

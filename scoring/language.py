@@ -16,7 +16,7 @@ from .blend import Blend
 from .phrases import Found, PhraseBook, Spoken, spoken
 from .repeats import asked_again
 from .rubric import AGENT_CUES, BEHAVIOUR_NAMES, COURTESY_PARTS, STATE_NAMES, RubricSpec, default_rubric
-from .types import DISTRESS, Behaviour, Channel, Cue, State
+from .types import DISTRESS, HARMFUL, Behaviour, Channel, Cue, State
 from .unmeant import meant
 
 if TYPE_CHECKING:
@@ -36,6 +36,9 @@ DISTRESS_VETO = 0.8
 PHRASE_COUNTS = 0.6
 """Whatever the heads think, a customer phrase counts for this share of its strength: an admin who adds one
 must see it work. On the calibration turns it costs little (AUC .912 without, .907 with)."""
+HARM_UNSAID, HARM_SURE = 0.6, 0.95
+"""Heads alone, without a phrase to point at, accuse nobody (the rubric's `harm_strength` is above the first),
+unless they are as sure as the second."""
 QUOTE_CHARS = 110
 POLITE = 0.75
 """From here on the politeness head makes a cue: more polite than three in four written requests."""
@@ -126,7 +129,7 @@ class RuleLanguage:
         rules[Behaviour.COURTESY] = max(
             [rules[Behaviour.COURTESY], *(noisy_or(found, part) for part in COURTESY_PARTS)]
         )
-        behaviours = self._with_heads(rules, heads)
+        behaviours = {b: unaccused(b, rules[b], p) for b, p in self._with_heads(rules, heads).items()}
         silent = [b for b in BEHAVIOUR_NAMES if not rules[b]]
         cues = [cue_of(f) for f in found] + heads.cues(silent)
         polite = heads.of.get("politeness", 0.0)
@@ -259,6 +262,13 @@ def noisy_or(found: Sequence[Found], label: str) -> float:
         if hit.phrase.says == label:
             missing *= 1.0 - hit.strength
     return min(RULE_CEILING, 1.0 - missing)
+
+
+def unaccused(behaviour: str, rule: float, value: float) -> float:
+    """A harmful behaviour that no phrase names stays under what counts against an agent."""
+    if behaviour in HARMFUL and not rule and value < HARM_SURE:
+        return min(value, HARM_UNSAID)
+    return value
 
 
 def either(a: float, b: float) -> float:

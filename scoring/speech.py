@@ -37,11 +37,16 @@ STAMP_S = 0.02  # of a timestamp token
 END_S = 0.4  # text after a timestamp this near the turn's end is an echo
 # Guards.
 LOOP_RATIO = 2.4  # zlib ratio; openai/whisper's own threshold
-LOOP_RUN = 4  # the same word so often in a row
+LOOP_RUN = 4  # the same words so often in a row …
+LOOP_WORDS = 8  # … up to so many of them
 SURE = -0.55  # average log probability under which a stock phrase is not believed
 UNSURE = -1.15  # … under which nothing is
 NO_SPEECH = 0.6  # openai/whisper's own threshold, with:
 NO_SPEECH_LOGPROB = -0.7
+FIGURE = re.compile(
+    r"\d+|zero|oh|one|two|three|four|five|six|seven|eight|nine|ten|twenty|thirty|forty|fifty|sixty"
+    r"|seventy|eighty|ninety|hundred|double|triple"
+)
 # What whisper says of noise and silence.
 STOCK_PHRASES = frozenset(
     ("thank you", "thanks", "thank you very much", "thank you so much", "thanks for watching", "you", "bye")
@@ -98,6 +103,21 @@ class StandInSpeech:
         return Transcript(text, spread(text, len(samples) * 1000 // RATE_HZ, 0.9), 0.9)
 
 
+def runs(text: str) -> int:
+    """How often in a row the same words come, at most: 3 for "who is it who is it who is it".
+
+    Figures do not count: "double one double one double one double one" is a card number.
+    """
+    words = [w for w in re.findall(r"[^\W_]+(?:'\w+)?", text.lower()) if not FIGURE.fullmatch(w)]
+    most = 1
+    for n in range(1, LOOP_WORDS + 1):
+        same = 0  # words that equal the word n before, in a row
+        for before, word in zip(words, words[n:], strict=False):
+            same = same + 1 if word == before else 0
+            most = max(most, same // n + 1)
+    return most
+
+
 @dataclass(frozen=True)
 class _Decoded:
     text: str
@@ -109,13 +129,8 @@ class _Decoded:
 
     @property
     def loops(self) -> bool:
-        words = self.text.lower().split()
-        run = longest = 1
-        for before, word in zip(words, words[1:], strict=False):
-            run = run + 1 if word == before else 1
-            longest = max(longest, run)
         raw = self.text.encode()
-        return longest >= LOOP_RUN or len(raw) / max(1, len(zlib.compress(raw))) > LOOP_RATIO
+        return runs(self.text) >= LOOP_RUN or len(raw) / max(1, len(zlib.compress(raw))) > LOOP_RATIO
 
     @property
     def imagined(self) -> bool:

@@ -64,6 +64,7 @@ HELPING = (
     Behaviour.OWN,
     Behaviour.REASSURE,
 )
+HARMFUL = (Behaviour.DISMISSIVE, Behaviour.BLAMING)
 
 
 class Risk(StrEnum):

@@ -23,7 +23,8 @@ _TAIL = r"(?:\s+(?:or anything|or something|at all|any ?more|with you|about it|a
 _UNTIL_BUT = r"[^.?!]{0,60}?\bbut "
 _FINE = (
     r"(?:i'm|i am|i feel|we're|it's|that's|everything's|all)\s+"
-    r"(?:(?:all|much|feeling|perfectly|quite)\s+)*(?:fine|okay|ok|better|calm|good|over it|past it|al+ ?right)\b"
+    r"(?:(?:all|much|feeling|perfectly|quite)\s+)*"
+    r"(?:fine|okay|ok|better|calm|good|over it|past it|al+ ?right)\b"
 )
 
 _PATTERNS = tuple(

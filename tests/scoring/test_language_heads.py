@@ -107,6 +107,18 @@ def test_words_nobody_taught_are_no_evidence(text: str) -> None:
     assert language.read([TurnText(Channel.CUSTOMER, text)])[0].states == {}
 
 
+def test_nobody_is_accused_by_heads_alone() -> None:
+    """Owning a fault sounds like blaming to the heads; a phrase must name it, or they must be very sure."""
+    against = default_rubric().penalty.harm_strength
+    owned, said = MODEL.read(
+        [
+            TurnText(Channel.AGENT, "It shouldn't have happened twice."),
+            TurnText(Channel.AGENT, "You should have read the terms."),
+        ]
+    )
+    assert owned.behaviours["blaming"] < against <= said.behaviours["blaming"]
+
+
 def test_readings_keep_their_places() -> None:
     turns = [
         TurnText(Channel.AGENT, "hello"),

@@ -10,7 +10,16 @@ import pytest
 from scoring import speech
 from scoring.assets import AssetMissing
 from scoring.audio import read_recording
-from scoring.speech import StandInSpeech, Transcriber, WhisperSpeech, _bucket_s, _Decoded, load_speech, spread
+from scoring.speech import (
+    StandInSpeech,
+    Transcriber,
+    WhisperSpeech,
+    _bucket_s,
+    _Decoded,
+    load_speech,
+    runs,
+    spread,
+)
 from scoring.types import Samples
 
 DEMO = Path(__file__).parents[2] / "calls" / "demo" / "audio"
@@ -26,6 +35,21 @@ def whisper(request: pytest.FixtureRequest) -> Transcriber:
 
 def noise(seconds: float, level: float) -> Samples:
     return (np.random.default_rng(1).standard_normal(int(seconds * 8000)) * level).astype(np.int16)
+
+
+@pytest.mark.parametrize(
+    ("text", "times"),
+    [
+        ("who is the one who is the one who is the one who is the one", 4),
+        ("the post-táromonet, the post-táromonet, the post-táromonet, the post-táromonet", 4),
+        ("I don't know, I don't know, I don't know", 3),
+        ("no no no", 3),
+        ("four one double one double one double one double one one one one one", 1),
+        ("", 1),
+    ],
+)
+def test_words_that_come_again_in_a_row(text: str, times: int) -> None:
+    assert runs(text) == times
 
 
 @pytest.mark.parametrize(
