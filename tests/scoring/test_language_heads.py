@@ -109,7 +109,7 @@ def test_words_nobody_taught_are_no_evidence(text: str) -> None:
 
 def test_nobody_is_accused_by_heads_alone() -> None:
     """Owning a fault sounds like blaming to the heads; a phrase must name it, or they must be very sure."""
-    against = default_rubric().penalty.harm_strength
+    against = default_rubric().penalties.harm_strength
     owned, said = MODEL.read(
         [
             TurnText(Channel.AGENT, "It shouldn't have happened twice."),
