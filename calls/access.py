@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TypeGuard
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
@@ -43,6 +44,10 @@ def get_call_or_404(user: Viewer, call_id: UUID | str) -> Call:
 
 def may_see_floor(user: Viewer) -> bool:
     return isinstance(user, User) and user.is_active and (user.is_supervisor or user.is_admin)
+
+
+def is_agent(user: Viewer) -> TypeGuard[User]:
+    return isinstance(user, User) and user.is_active and user.is_agent
 
 
 def floor_groups(user: Viewer) -> list[str]:

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from django.db import models
 
-from scoring.types import Channel, Risk, State
+from scoring.types import HELPING, Channel, Risk, State
 
 
 class Role(models.TextChoices):
@@ -42,3 +42,13 @@ def titled(names: type[StrEnum]) -> list[tuple[str, str]]:
 CHANNELS = titled(Channel)
 STATES = titled(State)
 RISKS = [(Risk.CALM.value, "Calm"), (Risk.WATCH.value, "Watch"), (Risk.HELP.value, "Help now")]
+MISSING = [(str(b), str(b).title()) for b in HELPING]
+
+
+class Verdict(models.TextChoices):
+    """What an agent says of a cue. The first three count for its rule's precision."""
+
+    HELPFUL = "helpful", "Helpful"
+    NOT = "not", "Not helpful"
+    WRONG = "wrong", "Wrong"
+    NOT_NOW = "not_now", "Not now"

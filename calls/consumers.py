@@ -23,7 +23,7 @@ from django.contrib.auth import get_user
 from django.http import Http404
 from django.utils import timezone
 
-from calls import access, live, push
+from calls import access, helping, live, push, wire
 from calls.buffer import ledger
 from calls.mailbox import Mailbox, Seqs
 
@@ -55,10 +55,16 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         """What this process itself knows to tell at each tick."""
         return []
 
+    def opened(self) -> None:
+        """The page is there; may write."""
+
+    def closed(self) -> None:
+        """The page is gone; may write."""
+
     # -- the socket
 
     async def connect(self) -> None:
-        self.watched, self.ticker = [], None
+        self.watched, self.ticker, self.there = [], None, False
         try:
             groups = await database_sync_to_async(self.find_groups)()
         except Http404:
@@ -70,6 +76,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             await self.channel_layer.group_add(group, self.channel_name)
         self.watched = groups
         await self.accept()
+        await database_sync_to_async(self.opened)()
+        self.there = True
         self.woken.set()
         self.ticker = asyncio.create_task(self.keep_sending())
 
@@ -78,6 +86,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             self.ticker.cancel()
         for group in self.watched:
             await self.channel_layer.group_discard(group, self.channel_name)
+        if self.there:
+            await database_sync_to_async(self.closed)()
 
     async def push(self, message: dict[str, Any]) -> None:
         self.mail.put(message["group"], message["seq"], message["event"], monotonic())
@@ -177,9 +187,21 @@ class FloorConsumer(LiveConsumer):
             raise Http404
         return access.floor_groups(self.scope["user"])
 
+    @property
+    def wall(self) -> bool:
+        """A page for a wall gets neither names nor words."""
+        return b"wall=1" in self.scope["query_string"].split(b"&")
+
     def snapshot(self) -> dict[str, Any]:
         self.find_groups()
-        return {"floor": live.floor_snapshot(self.scope["user"], ledger().lag_ms())}
+        of = live.wall_snapshot if self.wall else live.floor_snapshot
+        return {"floor": of(self.scope["user"], ledger().lag_ms())}
+
+    async def push(self, message: dict[str, Any]) -> None:
+        event = message["event"]
+        if self.wall and "tile" in event:
+            message = message | {"event": event | {"tile": wire.wall_tile(event["tile"])}}
+        await super().push(message)
 
     def local_events(self) -> list[dict[str, Any]]:
         return [{"type": "lag", "lag_ms": ledger().lag_ms()}]
@@ -194,6 +216,35 @@ class CallConsumer(LiveConsumer):
 
     def snapshot(self) -> dict[str, Any]:
         return {"call": live.call_snapshot(self._call()), "now": timezone.now().isoformat()}
+
+    def numbered(self, seq: Seqs) -> Any:
+        return next(iter(seq.values()), 0)
+
+    def opened(self) -> None:
+        row = helping.look(self._call(), self.scope["user"])
+        self.look = row.pk if row else None
+
+    def closed(self) -> None:
+        if self.look is not None:
+            helping.looked(self.look)
+
+    def local_events(self) -> list[dict[str, Any]]:
+        if self.look is not None:
+            helping.still_looking(self.look)
+        return []
+
+
+class AgentConsumer(LiveConsumer):
+    """An agent's own page: their running calls, cues, messages, and who looks on."""
+
+    def find_groups(self) -> list[str]:
+        user = self.scope["user"]
+        if not access.is_agent(user):
+            raise Http404
+        return [f"agent.{user.pk}"]
+
+    def snapshot(self) -> dict[str, Any]:
+        return {"me": live.agent_snapshot(self.scope["user"]), "now": timezone.now().isoformat()}
 
     def numbered(self, seq: Seqs) -> Any:
         return next(iter(seq.values()), 0)

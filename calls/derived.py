@@ -11,9 +11,9 @@ from functools import cache, reduce
 from operator import or_
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
-from calls import wire
+from calls import nudging, wire
 from calls.choices import CallStatus
 from calls.models import Alert, Call, CoverageBlock, Moment, Nudge, RubricVersion, Speech, Turn, VoiceWindow
 from calls.push import Event
@@ -93,7 +93,15 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     """Recompute everything derived, store what changed, return the events that say so."""
     spec = _spec(call.rubric_version_id)
     closed = call.status != CallStatus.LIVE
-    view = view_of(pieces.turns, pieces.voice, pieces.speech, spec, now_ms=call.media_ms, closed=closed)
+    view = view_of(
+        pieces.turns,
+        pieces.voice,
+        pieces.speech,
+        spec,
+        now_ms=call.media_ms,
+        closed=closed,
+        switched_off=nudging.switched_off(call.rubric_version),
+    )
     since = _write_moments(call, view.moments)
     before = call.view
     call.view = wire.view_doc(view)
@@ -112,7 +120,8 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         "nudges": nudges,
         "alerts": alerts,
     } | call.view
-    messages: list[Message] = [(group, doc)]
+    shown, cues = _cues(call, before.get("shown", 0), view, pieces, spec, closed)
+    messages: list[Message] = [(group, doc), *cues]
     if close or call.media_ms // COVERAGE_EVERY_MS != before.get("coverage_at"):
         coverage = _coverage(call)
         messages.append((group, {"type": "coverage", "coverage": coverage}))
@@ -122,9 +131,23 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     call.view |= {
         "nudges": nudges,
         "alerts": len(alerts),
+        "shown": shown,
         "coverage_at": call.media_ms // COVERAGE_EVERY_MS,
     }
     return messages
+
+
+def _cues(
+    call: Call, already: int, view: t.CallView, pieces: Pieces, spec: RubricSpec, closed: bool
+) -> tuple[int, list[Message]]:
+    """Show a cue whose moment is now, and say what came of those shown before (`already` of them)."""
+    shown = nudging.show(call, view.nudges, spec)
+    if shown is None and not already:
+        return 0, []
+    rows = list(call.shown_nudges.all())
+    changed = nudging.settle(rows, pieces.turns, view.alignment.events, spec, closed)
+    news = {row.pk: row for row in ([shown] if shown else []) + changed}
+    return len(rows), [message for row in news.values() for message in nudging.tell(call, row)]
 
 
 def _coverage(call: Call) -> wire.Doc:
@@ -155,7 +178,7 @@ _MOMENT_FIELDS = (
 
 def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
     """Alerts follow the view until somebody acts on one: that one stays as it was. Returns them all."""
-    stored = {row.cause: row for row in Alert.objects.filter(call=call)}
+    stored = {row.cause: row for row in _alerts(call)}
     fresh = {c.cause: _alert_fields(c) for c in causes}
     changed = [cause for cause, row in stored.items() if _is_open(row) and _told(row) != fresh.get(cause)]
     new = [cause for cause in fresh if cause not in stored]
@@ -168,7 +191,11 @@ def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
         still_open.filter(cause=cause).update(**fresh[cause])
     rows = [Alert(call=call, cause=cause, **fresh[cause]) for cause in new]
     Alert.objects.bulk_create(rows, ignore_conflicts=True)
-    return wire.alert_docs(Alert.objects.filter(call=call))
+    return wire.alert_docs(_alerts(call))
+
+
+def _alerts(call: Call) -> QuerySet[Alert]:
+    return Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
 
 
 def _alert_fields(cause: t.AlertCause) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from calls import access, wire
 from calls.choices import CallStatus
-from calls.models import Call
+from calls.models import Call, Look, Message, NudgeChoices, ShownNudge, User
 from calls.wire import Doc
 
 VIEW_PARTS = (
@@ -35,6 +35,12 @@ def floor_snapshot(user: access.Viewer, lag_ms: int = 0) -> Doc:
     return {"now": now.isoformat(), "lag_ms": lag_ms, "calls": tiles}
 
 
+def wall_snapshot(user: access.Viewer, lag_ms: int = 0) -> Doc:
+    """The floor for a screen that everybody in the room sees."""
+    floor = floor_snapshot(user, lag_ms)
+    return floor | {"calls": {pk: wire.wall_tile(tile) for pk, tile in floor["calls"].items()}}
+
+
 def call_snapshot(call: Call) -> Doc:
     view = call.view or {}
     blocks = call.coverage.order_by("block").values_list("channel", "hops")
@@ -44,7 +50,11 @@ def call_snapshot(call: Call) -> Doc:
         "moments": [wire.moment_doc(moment) for moment in call.moments.all()],
         "opportunities": view.get("opportunities", []),
         "nudges": wire.nudge_docs(call.nudges.all()),
-        "alerts": wire.alert_docs(call.alerts.all()),
+        "alerts": wire.alert_docs(call.alerts.select_related("acknowledged_by", "resolved_by")),
+        "cues": [wire.shown_doc(row) for row in call.shown_nudges.all()],
+        "messages": [wire.message_doc(row) for row in call.messages.select_related("sender")],
+        "remarks": [wire.note_doc(row) for row in call.remarks.select_related("author")],
+        "looks": [wire.look_doc(row) for row in call.looks.select_related("user")],
         "why": view.get("why", []),
         "timing": view.get("timing", {}),
         "components": view.get("components", {}),
@@ -56,10 +66,27 @@ def call_snapshot(call: Call) -> Doc:
     }
 
 
+def agent_snapshot(agent: User) -> Doc:
+    """What an agent's own page starts from: running calls, their cues, messages and who looks on."""
+    calls = list(Call.objects.filter(agent=agent).live().select_related("agent", "team", "source"))
+    choices = NudgeChoices.objects.filter(agent=agent).first() or NudgeChoices(agent=agent)
+    return {
+        "calls": {str(call.pk): call.tile for call in calls if call.tile},
+        "cues": [wire.shown_doc(r) for r in ShownNudge.objects.filter(call__in=calls)],
+        "messages": [
+            wire.message_doc(r) for r in Message.objects.filter(call__in=calls).select_related("sender")
+        ],
+        "looks": [wire.look_doc(r) for r in Look.objects.filter(call__in=calls).select_related("user")],
+        "choices": wire.choices_doc(choices),
+    }
+
+
 def apply(doc: Doc, event: dict[str, Any]) -> Doc:
     """A new floor or call document with the event applied; unknown events change nothing."""
     doc = copy.copy(doc)
     kind = event["type"]
+    if "choices" in doc:
+        return _apply_mine(doc, event)
     if "calls" in doc:
         if kind == "tile":
             doc["calls"] = doc["calls"] | {event["tile"]["id"]: event["tile"]}
@@ -75,9 +102,36 @@ def apply(doc: Doc, event: dict[str, Any]) -> Doc:
         doc["moments"] = kept + event["moments"]
         for name in VIEW_PARTS:
             doc[name] = event[name]
-    elif kind in ("tile", "coverage", "final"):
+    elif kind in ("tile", "coverage", "final", "alerts"):
         doc[kind] = event[kind]
+    elif kind in LISTS:
+        doc[LISTS[kind]] = _with(doc[LISTS[kind]], event[kind])
     return doc
+
+
+def _apply_mine(doc: Doc, event: dict[str, Any]) -> Doc:
+    """The same for an agent's own page."""
+    kind = event["type"]
+    if kind == "tile":
+        tile = event["tile"]
+        doc["calls"] = {pk: old for pk, old in doc["calls"].items() if pk != tile["id"]}
+        if tile["status"] == CallStatus.LIVE:
+            doc["calls"][tile["id"]] = tile
+    elif kind == "choices":
+        doc["choices"] = event["choices"]
+    elif kind in LISTS and LISTS[kind] in doc:
+        doc[LISTS[kind]] = _with(doc[LISTS[kind]], event[kind])
+    return doc
+
+
+LISTS = {"cue": "cues", "message": "messages", "remark": "remarks", "look": "looks"}
+"""Events of one row, and the list it belongs to."""
+
+
+def _with(rows: list[Doc], row: Doc) -> list[Doc]:
+    """The list with the row, new or in place of what it was."""
+    known = any(r["id"] == row["id"] for r in rows)
+    return [row if r["id"] == row["id"] else r for r in rows] if known else [*rows, row]
 
 
 def _turn_key(turn: Doc) -> tuple[str, int]:

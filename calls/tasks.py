@@ -17,7 +17,7 @@ from django.conf import settings
 from django.db import OperationalError
 from django.utils import timezone
 
-from calls import metrics, record
+from calls import helping, metrics, record
 from calls.buffer import Claim, ledger
 from calls.choices import Outcome
 from calls.record import Scored
@@ -171,3 +171,9 @@ def close_stale() -> None:
     for call_id in record.close_lost(since, lambda call_id: ledger().silent_since(call_id, at_ms)):
         log.warning("call lost", call=call_id)
         ledger().drop_call(call_id)
+
+
+@shared_task
+def close_looks() -> None:
+    """Pages that went away without a word no longer count as looking on."""
+    helping.close_lapsed_looks()

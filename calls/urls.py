@@ -4,13 +4,27 @@ from __future__ import annotations
 
 from django.urls import path
 
+from calls.views import act
 from calls.views.call import call, calls
+from calls.views.cues import cues
 from calls.views.floor import floor
 from calls.views.home import home
+from calls.views.me import me
+from calls.views.wall import wall
 
 urlpatterns = [
     path("", home, name="home"),
     path("floor/", floor, name="floor"),
+    path("floor/wall/", wall, name="wall"),
     path("calls/", calls, name="calls"),
     path("calls/<uuid:call_id>/", call, name="call"),
+    path("calls/<uuid:call_id>/alerts/<str:cause>/acknowledge", act.acknowledge, name="acknowledge"),
+    path("calls/<uuid:call_id>/alerts/<str:cause>/resolve", act.resolve, name="resolve"),
+    path("calls/<uuid:call_id>/messages", act.send, name="send"),
+    path("calls/<uuid:call_id>/notes", act.note, name="note"),
+    path("me/", me, name="me"),
+    path("me/cues/<int:pk>/verdict", act.judge, name="judge"),
+    path("me/messages/<int:pk>/read", act.read_message, name="read_message"),
+    path("me/choices", act.choose, name="choose"),
+    path("cues/", cues, name="cues"),
 ]

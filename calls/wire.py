@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from calls.choices import Outcome
-from calls.models import Alert, Call, Moment, Nudge, Turn
+from calls.models import Alert, Call, Look, Message, Moment, Note, Nudge, NudgeChoices, ShownNudge, Turn, User
 from scoring.types import HOP_MS, Alignment, CallView, Channel, Contribution, NudgeCandidate, Outlook
 from scoring.types import Moment as MomentPoint
 from scoring.types import Turn as HeardTurn
@@ -54,7 +55,11 @@ def alert_doc(alert: Alert) -> Doc:
         "title": alert.title,
         "quote": alert.quote,
         "severity": alert.severity,
-        "acknowledged_at": alert.acknowledged_at.isoformat() if alert.acknowledged_at else None,
+        "acknowledged_at": iso(alert.acknowledged_at),
+        "acknowledged_by": person(alert.acknowledged_by),
+        "resolved_at": iso(alert.resolved_at),
+        "resolved_by": person(alert.resolved_by),
+        "resolution": alert.resolution,
     }
 
 
@@ -78,6 +83,73 @@ def nudge_docs(nudges: Iterable[Nudge | NudgeCandidate]) -> list[Doc]:
     """One per rule and time, in the order of time: as they are stored."""
     unique = {(nudge.t_ms, nudge.rule): nudge for nudge in nudges}
     return [nudge_doc(unique[key]) for key in sorted(unique)]
+
+
+def shown_doc(row: ShownNudge) -> Doc:
+    """A cue as the agent saw it, what was said of it and what came of it."""
+    return {
+        "id": row.pk,
+        "call": str(row.call_id),
+        "t_ms": row.t_ms,
+        "rule": row.rule,
+        "state": row.state,
+        "missing": row.missing,
+        "cue": row.cue,
+        "phrases": list(row.phrases),
+        "shown_at": iso(row.shown_at),
+        "verdict": row.verdict,
+        "taken": row.taken,
+        "recovered_ms": row.recovered_ms,
+    }
+
+
+def message_doc(row: Message) -> Doc:
+    return {
+        "id": row.pk,
+        "call": str(row.call_id),
+        "sender": person(row.sender),
+        "text": row.text,
+        "sent_at": iso(row.sent_at),
+        "read_at": iso(row.read_at),
+    }
+
+
+def note_doc(row: Note) -> Doc:
+    return {
+        "id": row.pk,
+        "author": person(row.author),
+        "t_ms": row.t_ms,
+        "text": row.text,
+        "written_at": iso(row.written_at),
+    }
+
+
+def look_doc(row: Look) -> Doc:
+    return {
+        "id": row.pk,
+        "call": str(row.call_id),
+        "who": person(row.user),
+        "began_at": iso(row.began_at),
+        "open": row.open,
+    }
+
+
+def choices_doc(row: NudgeChoices) -> Doc:
+    return {
+        "muted": row.muted,
+        "every_s": row.every_s,
+        "per_call": row.per_call,
+        "kinds_off": list(row.kinds_off),
+    }
+
+
+def iso(at: datetime | None) -> str | None:
+    return at.isoformat() if at else None
+
+
+def person(user: User | None) -> str:
+    """A name, or "" for nobody (or somebody who is gone)."""
+    return str(user) if user else ""
 
 
 def alignment_doc(alignment: Alignment) -> Doc:
@@ -128,7 +200,17 @@ def tile_doc(call: Call, view: CallView, threshold: float) -> Doc:
         "opportunities": len(view.opportunities),
         "courtesy": view.courtesy,
         "quote": view.quote,
+        "about": view.about,
+        "standing": view.standing,
     }
+
+
+WALL_LEAVES_OUT = ("agent", "quote", "about", "standing", "spark", "label")
+
+
+def wall_tile(tile: Doc) -> Doc:
+    """A tile for a wall: initials instead of the name, and nothing the caller said."""
+    return tile | {name: [] if name == "spark" else "" for name in WALL_LEAVES_OUT if name in tile}
 
 
 def change(moments: Sequence[MomentPoint], now_ms: int, span_ms: int) -> float | None:

@@ -130,6 +130,7 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "calls.tasks.reconcile", "schedule": 1.0, "options": {"expires": 5}},
     "close-stale": {"task": "calls.tasks.close_stale", "schedule": 10.0, "options": {"expires": 10}},
+    "close-looks": {"task": "calls.tasks.close_looks", "schedule": 10.0, "options": {"expires": 10}},
 }
 SCORE_BATCH = env.integer("SCORE_BATCH", 32)
 STALE_CALL_S = env.integer("STALE_CALL_S", 45)

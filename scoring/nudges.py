@@ -60,6 +60,22 @@ def nudges(
     return tuple(out)
 
 
+def taken(
+    t_ms: int, missing: Behaviour, talk: Sequence[Exchange], rubric: RubricSpec, closed: bool
+) -> bool | None:
+    """Whether the behaviour a cue asked for was heard in the agent's next turns; None: too early to say."""
+    left = rubric.opportunity.window_turns
+    for exchange in talk:
+        if exchange.channel is not Channel.AGENT or exchange.end_ms <= t_ms:
+            continue
+        if any(t.behaviours.get(missing, 0.0) >= rubric.opportunity.met for t in exchange.turns):
+            return True
+        left -= 1
+        if not left:
+            return False
+    return False if closed else None
+
+
 @dataclass(frozen=True)
 class RulePrecision:
     """What agents said of one rule's cues."""

@@ -408,3 +408,7 @@ class CallView:
     """E, C, L, V, P."""
     alignment: Alignment = field(default_factory=Alignment)
     outlook: Outlook = field(default_factory=Outlook)
+    about: str = ""
+    """What the call is about, quoted."""
+    standing: str = ""
+    """Where it stands: the agent's last step, quoted."""

@@ -13,6 +13,7 @@ from .nudges import nudges
 from .outlook import outlook
 from .rubric import RubricSpec
 from .states import StatePoint, Trace, trace
+from .summary import summary
 from .types import (
     HELPING,
     AlertCause,
@@ -68,6 +69,7 @@ def view(
     longest = longest_unexplained(pattern, said, rubric)
     raised = alerts(said, felt, empathy.faults, longest, rubric)
     risk = risk_of(felt, raised, rubric, now_ms)
+    about, standing = summary(said)
     fit = alignment(talk, felt, empathy.opportunities, pattern.timing, rubric, now_ms, closed)
     return CallView(
         moments=moments(felt, empathy),
@@ -86,6 +88,8 @@ def view(
         components=empathy.components,
         alignment=fit,
         outlook=outlook(felt, fit, rubric),
+        about=about,
+        standing=standing,
     )
 
 

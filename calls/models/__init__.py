@@ -1,6 +1,7 @@
 """The nouns of the product, as stored. Behaviour that needs only a row lives on the row."""
 
 from calls.models.calls import Call, CallQuerySet
+from calls.models.help import Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.people import Team, User
 from calls.models.rubrics import Rubric, RubricVersion
 from calls.models.scores import (
@@ -21,11 +22,16 @@ __all__ = [
     "Call",
     "CallQuerySet",
     "CoverageBlock",
+    "Look",
+    "Message",
     "Moment",
+    "Note",
     "Nudge",
+    "NudgeChoices",
     "Rubric",
     "RubricVersion",
     "Source",
+    "ShownNudge",
     "Speech",
     "Team",
     "Turn",

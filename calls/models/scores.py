@@ -126,6 +126,12 @@ class Alert(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
 
+    resolved_at = models.DateTimeField(null=True, blank=True)
+    resolved_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    resolution = models.CharField(max_length=200, blank=True, help_text="What was done about it.")
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=("call", "cause"), name="alert_cause")]
         ordering = ("t_ms",)

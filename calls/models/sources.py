@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import re
 import secrets
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -21,6 +23,22 @@ def new_secret() -> str:
     return secrets.token_hex(16)
 
 
+def check_listen_url(address: str) -> None:
+    """ValidationError unless empty or an http(s) address with no other placeholders than ours."""
+    if not address:
+        return
+    parts = urlsplit(address)
+    if parts.scheme not in ("https", "http") or not parts.hostname:
+        raise ValidationError({"listen_url": "Give an address that begins with https://, or nothing."})
+    unknown = set(re.findall(r"\{[^}]*\}?", address)) - {"{call}", "{agent}"}
+    if unknown:
+        raise ValidationError(
+            {"listen_url": f"{sorted(unknown)[0]} is not known: use {{call}} and {{agent}}."}
+        )
+    if "{" in parts.netloc:
+        raise ValidationError({"listen_url": "The host must be written out: no { } in it."})
+
+
 class Source(models.Model):
     """Where calls come from: one configured phone system, or a part of one."""
 
@@ -38,6 +56,12 @@ class Source(models.Model):
         default=False, help_text="Each stream must bring a one-time token in its parameters."
     )
     roles = models.JSONField(default=default_roles)
+    listen_url = models.CharField(
+        max_length=300,
+        blank=True,
+        help_text="Where a supervisor listens or barges in, in the phone system: an https address that may "
+        "hold {call} (its own name for the call) and {agent} (the user name).",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -48,6 +72,12 @@ class Source(models.Model):
 
     def clean(self) -> None:
         check_roles(self.roles)
+        check_listen_url(self.listen_url)
+
+    def listen_address(self, external_ref: str, agent: str) -> str:
+        """The phone system's own page for this call, or "" without one."""
+        given = {"{call}": quote(external_ref, safe=""), "{agent}": quote(agent, safe="")}
+        return re.sub(r"\{call\}|\{agent\}", lambda found: given[found.group()], self.listen_url)
 
     @property
     def media_path(self) -> str:

@@ -12,9 +12,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import ensure_csrf_cookie
 
-from calls import access, live
-from calls.models import Call
+from calls import access, helping, live
+from calls.choices import Verdict
+from calls.models import Call, User
 from calls.views.paint import LOOK, clock, elapsed_ms, tile_paint, turn_paint
 
 PER_PAGE = 25
@@ -38,18 +40,46 @@ def row(call: Call, now: datetime) -> dict[str, Any]:
 
 @login_required
 @never_cache
+@ensure_csrf_cookie
 def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     found = access.get_call_or_404(request.user, call_id)
-    return render(request, "call/call.html", call_context(live.call_snapshot(found), timezone.now()))
+    assert isinstance(request.user, User)  # outsiders got a 404
+    helping.look(found, request.user)
+    helps = access.may_see_floor(request.user)
+    messages = helps and found.is_live and found.agent_id is not None
+    context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages)
+    if helps and found.is_live:
+        who = found.agent.username if found.agent else ""
+        context["listen"] = found.source.listen_address(found.external_ref, who)
+    return render(request, "call/call.html", context)
 
 
-def call_context(snapshot: dict[str, Any], now: datetime) -> dict[str, Any]:
-    """What the call page shows before any script runs."""
+def call_context(
+    snapshot: dict[str, Any], now: datetime, *, helps: bool = False, messages: bool = False
+) -> dict[str, Any]:
+    """What the call page shows before any script runs. `helps`: the viewer may answer alerts;
+    `messages`: and there is an agent to write to."""
     return {
         "section": "calls",
-        "look": LOOK,
+        "look": LOOK | {"verdict": dict(Verdict.choices)},
         "call": snapshot,
+        "helps": helps,
+        "may_message": messages,
+        "alerts": [alert_paint(alert) for alert in reversed(snapshot["alerts"])],
         "now": now.isoformat(),
         "tile": tile_paint(snapshot["tile"], now),
         "turns": [turn_paint(turn) for turn in snapshot["turns"]],
+    }
+
+
+def alert_paint(alert: dict[str, Any]) -> dict[str, Any]:
+    """Times stay ISO here: only the browser knows what is local."""
+    resolved, taken = alert.get("resolved_at"), alert.get("acknowledged_at")
+    by = alert.get("resolved_by") if resolved else alert.get("acknowledged_by")
+    fate = "Resolved" if resolved else "Acknowledged" if taken else "Nobody looks after it yet."
+    return alert | {
+        "risk_look": LOOK["risk"][alert["severity"]],
+        "at": clock(alert["t_ms"]),
+        "fate": f"{fate} by {by}" if by else fate,
+        "open": not resolved and not taken,
     }

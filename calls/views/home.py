@@ -11,4 +11,6 @@ from calls import access
 
 @login_required
 def home(request: HttpRequest) -> HttpResponse:
-    return redirect("floor" if access.may_see_floor(request.user) else "calls")
+    if access.may_see_floor(request.user):
+        return redirect("floor")
+    return redirect("me" if access.is_agent(request.user) else "calls")

@@ -34,6 +34,8 @@ export function callHead(root) {
     put("elapsed_name", live ? "Running" : "Lasted");
     put("elapsed", clock((tile.ended_at ? Date.parse(tile.ended_at) : now) - Date.parse(tile.started_at)));
     put("reason", tile.reason);
+    put("about", tile.about ?? "");
+    put("standing", tile.standing ?? "");
     put("age", ageWords(tile, live, age, scoredAt, stale, frozenAt));
   };
 }

@@ -1,14 +1,17 @@
 // A call, live or ended: one document, drawn at most once a second.
+import { alertsPanel } from "./call-alerts.js";
+import { cuesPanel, looksPanel, messagesPanel, notesPanel } from "./call-help.js";
+import { callHead } from "./call-head.js";
+import { turnPlaces } from "./call-turns.js";
 import { callChart } from "./chart.js";
 import { chartWords } from "./chart-words.js";
-import { callHead } from "./call-head.js";
 import { serverNow, sync } from "./clock.js";
 import { helpDialog, listen } from "./keys.js";
 import { lineState } from "./line-state.js";
 import { openLine } from "./line.js";
 import { painter } from "./painter.js";
 import { pauseButton } from "./pause.js";
-import { alertsPanel, alignmentPanel, coveragePanel, finalPanel, outlookPanel, timingPanel, whyPanel } from "./panels.js";
+import { alignmentPanel, coveragePanel, finalPanel, outlookPanel, timingPanel, whyPanel } from "./panels.js";
 import { applyAll } from "./reduce.js";
 import { transcript } from "./transcript.js";
 
@@ -18,7 +21,6 @@ const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
 const drawHead = callHead(find("head"));
 const drawWhy = whyPanel(find("why"));
-const drawAlerts = alertsPanel(find("alerts-section"), find("alerts"));
 const drawAlignment = alignmentPanel(find("alignment-sum"), find("alignment"));
 const drawOutlook = outlookPanel(find("outlook"), find("outlook-reasons"));
 const drawTiming = timingPanel(find("timing"));
@@ -27,6 +29,16 @@ const drawFinal = finalPanel(find("final"), find("final-body"));
 const drawWords = chartWords(root.querySelector("figure"));
 const chart = callChart(find("chart"));
 const turns = transcript(root.querySelector(".transcript"));
+const act = {
+  call: `/calls/${root.dataset.call}/`,
+  helps: root.hasAttribute("data-helps"),
+  places: turnPlaces(root.querySelector(".transcript")),
+};
+const alerts = alertsPanel(find("alerts-section"), act);
+const drawMessages = messagesPanel(find("messages-section"), act);
+const drawNotes = notesPanel(find("notes-section"), act);
+const drawCues = cuesPanel(find("cues-section"), act);
+const drawLooks = looksPanel(find("looks-section"));
 const showLine = lineState(document.querySelector(".line-state"));
 const versions = { engine: root.querySelector('[data-f="engine"]'), rubric: root.querySelector('[data-f="rubric"]') };
 
@@ -45,7 +57,11 @@ function draw({ first = false } = {}) {
   drawnDoc = shown;
   turns.draw(shown.turns, { first: first && shown.tile.status === "live" });
   drawWhy(shown.why);
-  drawAlerts(shown.alerts);
+  alerts.draw(shown.alerts);
+  drawMessages(shown.messages ?? [], shown.tile);
+  drawNotes(shown.remarks ?? [], shown.tile);
+  drawCues({ cues: shown.cues ?? [], live: shown.tile.status === "live" });
+  drawLooks(shown.looks ?? []);
   drawAlignment(shown.alignment);
   drawOutlook(shown.outlook);
   drawTiming(shown.timing);
@@ -86,6 +102,7 @@ setInterval(paint.request, 1000);
 
 listen({
   ...turns.actions,
+  ...alerts.actions,
   p: pauseButton(find("pause"), () => {
     held = held ? null : { doc, at: serverNow() };
     paint.now();

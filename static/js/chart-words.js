@@ -1,4 +1,5 @@
 // The chart in words: one sentence, and a table that is filled while it is open.
+import { notShown } from "./chart.js";
 import { make, whenChanged } from "./nodes.js";
 import { clock, percent, stateLook } from "./words.js";
 
@@ -20,7 +21,8 @@ export function chartWords(figure) {
   };
 }
 
-function sentence({ moments, opportunities, nudges, alerts }) {
+function sentence(doc) {
+  const { moments, opportunities, alerts, cues = [], remarks = [] } = doc;
   if (!moments.length) return "Nothing is scored yet.";
   const last = moments[moments.length - 1];
   const scored = moments.filter((m) => m.empathy !== null);
@@ -37,17 +39,22 @@ function sentence({ moments, opportunities, nudges, alerts }) {
   parts.push(`At ${clock(last.t_ms)} the caller seems ${stateLook(last.state)[1].toLowerCase()}.`);
   const counted = [
     [opportunities.length, "opportunity", "opportunities"],
-    [nudges.length, "possible cue", "possible cues"],
+    [notShown(doc).length, "possible cue", "possible cues"],
+    [cues.length, "cue shown", "cues shown"],
     [alerts.length, "alert", "alerts"],
+    [remarks.length, "note", "notes"],
   ];
   parts.push(`${counted.map(([n, one, many]) => `${n} ${n === 1 ? one : many}`).join(", ")}.`);
   return parts.join(" ");
 }
 
-function rows({ moments, opportunities, nudges, alerts }) {
+function rows(doc) {
+  const { moments, opportunities, alerts, cues = [], remarks = [] } = doc;
   const happened = [
     ...opportunities.map((o) => [o.t_ms, `opportunity (${stateLook(o.state)[1].toLowerCase()}), ${o.response === null ? "answer open" : `answered ${percent(o.response)}`}${o.missing.length ? `; missing: ${o.missing.join(", ")}` : ""}`]),
-    ...nudges.map((n) => [n.t_ms, `cue: ${n.cue}`]),
+    ...notShown(doc).map((n) => [n.t_ms, `possible cue, not shown: ${n.cue}`]),
+    ...cues.map((c) => [c.t_ms, `cue shown: ${c.cue}`]),
+    ...remarks.filter((r) => r.t_ms !== null).map((r) => [r.t_ms, `note by ${r.author}: ${r.text}`]),
     ...alerts.map((a) => [a.t_ms, `alert: ${a.title}`]),
   ].map(([t_ms, event]) => ({ t_ms, event }));
   return [...moments.slice(-ROWS), ...happened].sort((a, b) => b.t_ms - a.t_ms);

@@ -28,7 +28,7 @@ export function callChart(node) {
   // `doc` moments are in order; only what was added since the last draw is sent to Plotly.
   function draw(doc) {
     const moments = doc.moments.slice(-MAX_POINTS);
-    const newMarks = JSON.stringify([doc.opportunities, doc.nudges, doc.alerts, pastAnHour(moments)]);
+    const newMarks = JSON.stringify([doc.opportunities, doc.nudges, doc.alerts, doc.cues, doc.remarks, pastAnHour(moments)]);
     const added = drawn && newMarks === marks ? addedSince(drawn, moments) : null;
     if (added === null) redraw(doc, moments);
     else if (added.length) extend(added, drawn[drawn.length - 1]);
@@ -98,7 +98,9 @@ function traces(doc, moments, hues) {
     },
     { type: "scatter", mode: "text", x: signs.x, y: signs.y, text: signs.text, textfont: { size: 13, color: signs.colour }, textposition: "middle right", hoverinfo: "skip", yaxis: "y2" },
     markers(doc.opportunities, at, "triangle-up-open", hues.ink, (o) => `${clock(o.t_ms)} opportunity: ${stateLook(o.state)[1].toLowerCase()}${o.response === null ? ", waiting for the answer" : `, answered ${percent(o.response)}`}`),
-    markers(doc.nudges, at, "square-open", hues.ink, (n) => `${clock(n.t_ms)} cue: ${n.cue}`),
+    markers(notShown(doc), at, "square-open", hues.ink, (n) => `${clock(n.t_ms)} possible cue, not shown: ${n.cue}`),
+    markers(doc.cues ?? [], at, "square", hues.ink, (c) => `${clock(c.t_ms)} cue shown to the agent: ${c.cue}`),
+    markers((doc.remarks ?? []).filter((r) => r.t_ms !== null), at, "asterisk-open", hues.accent, (r) => `${clock(r.t_ms)} note by ${r.author}`),
     markers(doc.alerts, at, "hexagon", hues.help, (a) => `${clock(a.t_ms)} alert: ${a.title}`, (a) => (a.severity === "help" ? hues.help : hues.watch)),
   ];
 }
@@ -176,6 +178,12 @@ function glyphData(moments, before, hues) {
     last = m;
   }
   return data;
+}
+
+// Possible cues less those that reached the agent's screen.
+export function notShown({ nudges, cues = [] }) {
+  const shown = new Set(cues.map((cue) => `${cue.t_ms} ${cue.rule}`));
+  return nudges.filter((nudge) => !shown.has(`${nudge.t_ms} ${nudge.rule}`));
 }
 
 function empathyAt(moments) {

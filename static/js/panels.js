@@ -1,6 +1,6 @@
-// The small panels beside the chart: why, alerts, timing, what was heard, and the final score.
+// The small panels beside the chart: why, timing, what was heard, and the final score.
 import { glyph, make, svg, whenChanged } from "./nodes.js";
-import { clock, isLow, labelLook, loyaltyLook, percent, riskLook, stateLook } from "./words.js";
+import { clock, isLow, labelLook, loyaltyLook, percent, stateLook } from "./words.js";
 
 const SOURCES = { words: "from the words", voice: "from the caller’s voice", timing: "from timing" };
 
@@ -33,23 +33,6 @@ function whyLine(line) {
 }
 
 const signed = (value, unit = "") => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${String(value).replace("-", "")}${unit}`;
-
-export function alertsPanel(section, list) {
-  return whenChanged((alerts) => {
-    section.hidden = !alerts.length;
-    list.replaceChildren(
-      ...alerts.toReversed().map((alert) => {
-        const [sign, word] = riskLook(alert.severity);
-        return make(
-          "li",
-          { "data-risk": alert.severity },
-          make("p", {}, make("span", { class: "glyph risk-hue", "aria-hidden": "true" }, sign), make("strong", {}, alert.title)),
-          make("p", { class: "small quiet" }, `${word} · ${clock(alert.t_ms)}${alert.quote ? ` · “${alert.quote}”` : ""}`),
-        );
-      }),
-    );
-  });
-}
 
 export function timingPanel(list) {
   return whenChanged((timing, mediaMs) => {

@@ -1,5 +1,6 @@
 // How an event changes a document: the same rules as calls/live.py `apply`. Pure: returns a new one.
 export function apply(doc, event) {
+  if ("choices" in doc) return applyMine(doc, event);
   return "calls" in doc ? applyFloor(doc, event) : applyCall(doc, event);
 }
 
@@ -30,10 +31,37 @@ function applyCall(doc, event) {
     case "tile":
     case "coverage":
     case "final":
+    case "alerts":
       return { ...doc, [event.type]: event[event.type] };
     default:
-      return { ...doc };
+      return withRow(doc, event);
   }
+}
+
+function applyMine(doc, event) {
+  switch (event.type) {
+    case "tile": {
+      const { [event.tile.id]: _, ...others } = doc.calls;
+      const calls = event.tile.status === "live" ? { ...others, [event.tile.id]: event.tile } : others;
+      return { ...doc, calls };
+    }
+    case "choices":
+      return { ...doc, choices: event.choices };
+    default:
+      return withRow(doc, event);
+  }
+}
+
+// Events of one row, and the list it belongs to.
+const LISTS = { cue: "cues", message: "messages", remark: "remarks", look: "looks" };
+
+function withRow(doc, event) {
+  const list = LISTS[event.type];
+  if (!list || !(list in doc)) return { ...doc };
+  const row = event[event.type];
+  const known = doc[list].some((r) => r.id === row.id);
+  const rows = known ? doc[list].map((r) => (r.id === row.id ? row : r)) : [...doc[list], row];
+  return { ...doc, [list]: rows };
 }
 
 function withTurn(turns, turn) {

@@ -49,6 +49,7 @@ export class TileView {
     this.text("place", tile.queue ? `${tile.team_name} · ${tile.queue}` : tile.team_name);
     this.set("synthetic", "hidden", tile.synthetic ? null : "");
     this.text("reason", tile.reason);
+    this.text("about", tile.about ?? "");
     this.text("quote", tile.quote);
     this.set("quote", "hidden", tile.quote ? null : "");
     this.text("state_glyph", stateGlyph);

@@ -35,7 +35,9 @@ export function transcript(root) {
         const text = JSON.stringify(turn);
         if (!entry || entry.text !== text) {
           const node = turnNode(turn, key);
-          if (entry) entry.node.replaceWith(node);
+          const focused = entry && entry.node === document.activeElement;
+          entry?.node.replaceWith(node);
+          if (focused) node.focus({ preventScroll: true });
           added ||= !entry;
           changed = true;
           entry = { node, text };

@@ -119,7 +119,8 @@ def test_words_arrive_live_on_the_call_page(page_for: Open, bob: User, full_call
 def test_bob_sees_his_call_and_no_floor(page_for: Open, bob: User, full_call: Call) -> None:
     page = page_for(bob)
     page.goto("/")
-    assert page.url.endswith("/calls/")
+    assert page.url.endswith("/me/")
+    page.get_by_role("link", name="My calls").click()
     page.get_by_role("link", name="Bob Okafor").click()
     live(page)
     assert page.goto("/floor/").status == 404

@@ -1,0 +1,205 @@
+"""What people do about a call: answer an alert, send a line, write a note, judge a cue, look on.
+
+Each writes one row and tells the open pages on commit. Rights are the caller's business (`access`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+from django.utils import timezone
+
+from calls import push, wire
+from calls.choices import MISSING, Verdict
+from calls.models import Alert, Call, Look, Message, Note, NudgeChoices, ShownNudge, User
+
+LOOK_GOES_ON = timedelta(seconds=60)
+"""A page that reloads or reconnects within this is the same look."""
+LOOK_LAPSES = timedelta(seconds=20)
+"""A page that has not been heard of for so long is closed, whatever became of it."""
+EVERY_S = range(15, 601)
+PER_CALL = range(0, 21)
+
+
+class BadRequest(ValueError):
+    """What was asked cannot be done; the text says what was wrong and what to do."""
+
+
+# --- alerts -----------------------------------------------------------------------------------
+
+
+def acknowledge(alert: Alert, user: User) -> None:
+    """Somebody is looking after it. Said twice, the first one stays."""
+    _alerts(alert.call, cause=alert.cause, acknowledged_at=None)(
+        acknowledged_at=timezone.now(), acknowledged_by=user
+    )
+
+
+def resolve(alert: Alert, user: User, words: str = "") -> None:
+    """It is dealt with; `words` say how (up to 200 characters)."""
+    said = text(words, 200, "What was done", empty=True)
+    acknowledge(alert, user)
+    _alerts(alert.call, cause=alert.cause, resolved_at=None)(
+        resolved_at=timezone.now(), resolved_by=user, resolution=said
+    )
+
+
+def _alerts(call: Call, **which: Any) -> Any:
+    def change(**values: Any) -> None:
+        with transaction.atomic():
+            # One at a time with a worker that records: its view must not tell of before, afterwards.
+            Call.objects.select_for_update(of=("self",)).filter(pk=call.pk).first()
+            if not Alert.objects.filter(call=call, **which).update(**values):
+                return
+            rows = Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
+            _tell(call, {"type": "alerts", "alerts": wire.alert_docs(rows)}, agent=False)
+
+    return change
+
+
+# --- messages and notes -----------------------------------------------------------------------
+
+
+def send(call: Call, sender: User, words: str) -> Message:
+    """A line to the agent. BadRequest when it is empty or too long, or nobody is on the call."""
+    said = text(words, 280, "The message")
+    if not call.is_live:
+        raise BadRequest("The call is over: write a note instead, its agent reads it too.")
+    if call.agent_id is None:
+        raise BadRequest("Nobody is assigned to this call, so there is no one to read a message.")
+    with transaction.atomic():
+        row = Message.objects.create(call=call, sender=sender, text=said)
+        _tell(call, {"type": "message", "message": wire.message_doc(row), "urgent": True})
+    return row
+
+
+def mark_read(row: Message) -> None:
+    if row.read_at is None:
+        with transaction.atomic():
+            row.read_at = timezone.now()
+            row.save(update_fields=["read_at"])
+            _tell(row.call, {"type": "message", "message": wire.message_doc(row)})
+
+
+def write_note(call: Call, author: User, words: str, t_ms: object = None) -> Note:
+    said = text(words, 1000, "The note")
+    if t_ms is not None and (isinstance(t_ms, bool) or not isinstance(t_ms, int) or not 0 <= t_ms < 2**53):
+        raise BadRequest(f"t_ms must be milliseconds into the call, not {t_ms!r}.")
+    with transaction.atomic():
+        row = Note.objects.create(call=call, author=author, text=said, t_ms=t_ms)
+        _tell(call, {"type": "remark", "remark": wire.note_doc(row)}, agent=False)
+    return row
+
+
+# --- the agent's own --------------------------------------------------------------------------
+
+
+def judge(row: ShownNudge, verdict: object) -> None:
+    """The agent's word on a cue; it can be changed."""
+    if verdict not in Verdict.values:
+        raise BadRequest(f"verdict must be one of {', '.join(Verdict.values)}, not {verdict!r}.")
+    with transaction.atomic():
+        row.verdict, row.verdict_at = str(verdict), timezone.now()
+        row.save(update_fields=["verdict", "verdict_at"])
+        event = {"type": "cue", "cue": wire.shown_doc(row)}
+        _tell(row.call, event)
+
+
+def choose(agent: User, wanted: Mapping[str, object]) -> NudgeChoices:
+    """Change how an agent is helped; only what is named. BadRequest names what was wrong."""
+    row = NudgeChoices.objects.filter(agent=agent).first() or NudgeChoices(agent=agent)
+    if unknown := set(wanted) - {"muted", "every_s", "per_call", "kinds_off"}:
+        raise BadRequest(f"There is no choice {sorted(unknown)[0]!r}: muted, every_s, per_call, kinds_off.")
+    if "muted" in wanted:
+        if not isinstance(wanted["muted"], bool):
+            raise BadRequest("muted must be true or false.")
+        row.muted = wanted["muted"]
+    for name, allowed in (("every_s", EVERY_S), ("per_call", PER_CALL)):
+        if name in wanted:
+            value = wanted[name]
+            if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
+                raise BadRequest(f"{name} must be {allowed[0]} to {allowed[-1]}, not {value!r}.")
+            setattr(row, name, value)
+    if "kinds_off" in wanted:
+        kinds = wanted["kinds_off"]
+        known = [name for name, _ in MISSING]
+        if not isinstance(kinds, list) or not all(kind in known for kind in kinds):
+            raise BadRequest(f"kinds_off must be a list of {', '.join(known)}.")
+        row.kinds_off = sorted(set(kinds))
+    with transaction.atomic():
+        row.save()
+        event = {"type": "choices", "choices": wire.choices_doc(row)}
+        transaction.on_commit(lambda: push.publish([(f"agent.{agent.pk}", event)]))
+    return row
+
+
+# --- who looks on -----------------------------------------------------------------------------
+
+
+def look(call: Call, user: User) -> Look | None:
+    """Note that `user` has the call open; None for its own agent."""
+    if user.pk == call.agent_id:
+        return None
+    with transaction.atomic():
+        recent = call.looks.filter(user=user, last_at__gte=timezone.now() - LOOK_GOES_ON)
+        row = recent.order_by("-began_at").first() or Look(call=call, user=user)
+        row.open, row.last_at = True, timezone.now()
+        row.save()
+        _tell(call, {"type": "look", "look": wire.look_doc(row)})
+    return row
+
+
+def still_looking(look_id: int) -> None:
+    """Said now and then by an open page; another page of the same person may have closed the look."""
+    if Look.objects.filter(pk=look_id, open=True).update(last_at=timezone.now()):
+        return
+    row = Look.objects.select_related("call", "user").filter(pk=look_id).first()
+    if row is not None:
+        with transaction.atomic():
+            row.open, row.last_at = True, timezone.now()
+            row.save()
+            _tell(row.call, {"type": "look", "look": wire.look_doc(row)})
+
+
+def looked(look_id: int) -> None:
+    """The page was closed."""
+    row = Look.objects.select_related("call", "user").filter(pk=look_id, open=True).first()
+    if row is not None:
+        with transaction.atomic():
+            row.open = False
+            row.save()
+            _tell(row.call, {"type": "look", "look": wire.look_doc(row)})
+
+
+def close_lapsed_looks() -> int:
+    """Looks whose page died without a word. Returns how many."""
+    lapsed = Look.objects.filter(open=True, last_at__lt=timezone.now() - LOOK_LAPSES)
+    ids = list(lapsed.values_list("pk", flat=True))
+    for pk in ids:
+        looked(pk)
+    return len(ids)
+
+
+# --- small steps ------------------------------------------------------------------------------
+
+
+def text(words: object, most: int, what: str, *, empty: bool = False) -> str:
+    """Trimmed words. BadRequest when they are no text, too long or, unless `empty`, missing."""
+    if not isinstance(words, str):
+        raise BadRequest(f"{what} must be text.")
+    said = " ".join(words.replace("\x00", "").split())
+    if not said and not empty:
+        raise BadRequest(f"{what} is empty.")
+    if len(said) > most:
+        raise BadRequest(f"{what} has {len(said)} characters; at most {most} are kept. Shorten it.")
+    return said
+
+
+def _tell(call: Call, event: dict[str, Any], *, agent: bool = True) -> None:
+    messages = [(f"call.{call.pk}", event)]
+    if agent and call.agent_id:
+        messages.append((f"agent.{call.agent_id}", event))
+    transaction.on_commit(lambda: push.publish(messages))

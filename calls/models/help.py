@@ -1,0 +1,92 @@
+"""What people do about a call: cues an agent was shown and judged, messages, notes, and who looked."""
+
+from __future__ import annotations
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+
+from calls.choices import MISSING, STATES, Verdict
+from calls.models.calls import Call
+
+
+class ShownNudge(models.Model):
+    """A cue that was on the agent's screen, what the agent said of it and what came of it.
+
+    `Nudge` rows are candidates and follow the view of the call; this stays as it was shown.
+    """
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="shown_nudges")
+    agent = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="shown_nudges")
+    t_ms = models.PositiveBigIntegerField()
+    rule = models.CharField(max_length=60)
+    state = models.CharField(max_length=16, choices=STATES)
+    missing = models.CharField(max_length=16, choices=MISSING)
+    cue = models.CharField(max_length=200)
+    phrases = models.JSONField(default=list)
+    shown_at = models.DateTimeField(auto_now_add=True)
+    verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
+    verdict_at = models.DateTimeField(null=True, blank=True)
+    taken = models.BooleanField(null=True, help_text="Heard in the next agent turns; empty: not settled.")
+    recovered_ms = models.PositiveBigIntegerField(
+        null=True, help_text="From the cue to the caller being calm again; empty: not yet, or never."
+    )
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=("call", "rule", "t_ms"), name="shown_nudge_key")]
+        ordering = ("t_ms",)
+        indexes = [
+            models.Index(fields=("verdict_at", "rule", "verdict"), name="shown_nudge_verdicts"),
+        ]
+
+
+class NudgeChoices(models.Model):
+    """How an agent wants to be helped. Nobody else changes it, and nobody is judged by it."""
+
+    agent = models.OneToOneField(
+        settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="nudge_choices", primary_key=True
+    )
+    muted = models.BooleanField(default=False)
+    every_s = models.PositiveSmallIntegerField(default=45, help_text="Seconds between two cues, at least.")
+    per_call = models.PositiveSmallIntegerField(default=6)
+    kinds_off = models.JSONField(default=list, help_text="Behaviours the agent wants no cue about.")
+
+
+class Message(models.Model):
+    """A line from a supervisor to the agent of a running call."""
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="messages")
+    sender = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    text = models.CharField(max_length=280)
+    sent_at = models.DateTimeField(auto_now_add=True)
+    read_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("sent_at", "pk")
+
+
+class Note(models.Model):
+    """Words kept with a call, at a second of it or about all of it. Its agent reads them too."""
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="remarks")
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True)
+    t_ms = models.PositiveBigIntegerField(null=True, blank=True)
+    text = models.CharField(max_length=1000)
+    written_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        ordering = ("written_at", "pk")
+
+
+class Look(models.Model):
+    """Somebody other than its agent had the call open. The agent sees these."""
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="looks")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="looks")
+    began_at = models.DateTimeField(auto_now_add=True)
+    last_at = models.DateTimeField(default=timezone.now, help_text="When the page was last heard of.")
+    open = models.BooleanField(default=True)
+
+    class Meta:
+        ordering = ("began_at", "pk")
+        indexes = [models.Index(fields=("call", "user", "-began_at"), name="look_call_user")]

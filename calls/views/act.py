@@ -1,0 +1,95 @@
+"""What pages do: small JSON posts. 204 when done, 400 with what was wrong, 404 for outsiders."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import orjson
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import get_object_or_404
+from django.views.decorators.http import require_POST
+
+from calls import access, helping
+from calls.models import Call, Message, ShownNudge, User
+
+MOST_BYTES = 10_000
+Act = Callable[..., HttpResponse]
+
+
+def act(view: Callable[..., object]) -> Act:
+    """A logged-in post with a JSON object; the view gets (user, said, …)."""
+
+    @login_required
+    @require_POST
+    def wrapped(request: HttpRequest, **kwargs: Any) -> HttpResponse:
+        try:
+            view(request.user, read(request), **kwargs)
+        except helping.BadRequest as error:
+            return JsonResponse({"error": str(error)}, status=400)
+        return HttpResponse(status=204)
+
+    return wrapped
+
+
+def read(request: HttpRequest) -> dict[str, Any]:
+    if len(request.body) > MOST_BYTES:
+        raise helping.BadRequest(f"At most {MOST_BYTES} bytes are read.")
+    try:
+        said = orjson.loads(request.body or b"{}")
+    except orjson.JSONDecodeError as error:
+        raise helping.BadRequest(f"The body is not JSON: {error}.") from error
+    if not isinstance(said, dict):
+        raise helping.BadRequest("The body must be a JSON object.")
+    return said
+
+
+def watched(user: User, call_id: UUID) -> Call:
+    """A call that `user` may act on as a supervisor; agents, and outsiders, get 404."""
+    call = access.get_call_or_404(user, call_id)
+    if not access.may_see_floor(user):
+        raise Http404
+    return call
+
+
+@act
+def acknowledge(user: User, said: dict[str, Any], call_id: UUID, cause: str) -> None:
+    helping.acknowledge(get_object_or_404(watched(user, call_id).alerts, cause=cause), user)
+
+
+@act
+def resolve(user: User, said: dict[str, Any], call_id: UUID, cause: str) -> None:
+    alert = get_object_or_404(watched(user, call_id).alerts, cause=cause)
+    helping.resolve(alert, user, said.get("resolution", ""))
+
+
+@act
+def send(user: User, said: dict[str, Any], call_id: UUID) -> None:
+    helping.send(watched(user, call_id), user, said.get("text", ""))
+
+
+@act
+def note(user: User, said: dict[str, Any], call_id: UUID) -> None:
+    """Supervisors, and the call's own agent."""
+    helping.write_note(access.get_call_or_404(user, call_id), user, said.get("text", ""), said.get("t_ms"))
+
+
+@act
+def judge(user: User, said: dict[str, Any], pk: int) -> None:
+    helping.judge(
+        get_object_or_404(ShownNudge.objects.select_related("call"), pk=pk, agent=user), said.get("verdict")
+    )
+
+
+@act
+def read_message(user: User, said: dict[str, Any], pk: int) -> None:
+    helping.mark_read(get_object_or_404(Message.objects.select_related("call"), pk=pk, call__agent=user))
+
+
+@act
+def choose(user: User, said: dict[str, Any]) -> None:
+    if not access.is_agent(user):
+        raise Http404
+    helping.choose(user, said)

@@ -1,0 +1,24 @@
+"""/floor/wall/: the floor for a screen on the wall. No controls, no names, no words of a caller."""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.cache import never_cache
+
+from calls import access, live
+from calls.buffer import ledger
+from calls.views.paint import LOOK, floor_paint
+
+NO_FILTER = {"team": "", "queue": "", "q": ""}
+
+
+@login_required
+@never_cache
+def wall(request: HttpRequest) -> HttpResponse:
+    if not access.may_see_floor(request.user):
+        raise Http404("No floor.")
+    snapshot = live.wall_snapshot(request.user, ledger().lag_ms())
+    context = {"look": LOOK, "snapshot": snapshot, "floor": floor_paint(snapshot, NO_FILTER)}
+    return render(request, "floor/wall.html", context)

@@ -1,0 +1,138 @@
+// Alerts: what was raised, who looks after it, what was done; for supervisors also the buttons.
+import { composer } from "./call-compose.js";
+import { post } from "./post.js";
+import { atWords, put, rows, whenUnfocused } from "./call-rows.js";
+import { make, whenChanged } from "./nodes.js";
+import { riskLook } from "./words.js";
+
+const MOST = 200;
+
+// `call`: the address that posts go under; `helps`: the reader may answer alerts.
+export function alertsPanel(section, { call, helps, places }) {
+  const status = section.querySelector("[data-said]");
+  const build = (alert) => alertRow(alert, { path: `${call}alerts/${encodeURIComponent(alert.cause)}/`, helps, places });
+  const draw = rows(section.querySelector("[data-alerts]"), (alert) => alert.cause, build);
+  let alerts = [];
+
+  // The newest alert that nobody looks after yet.
+  async function acknowledgeNewest() {
+    const open = alerts.findLast((alert) => !alert.acknowledged_at && !alert.resolved_at);
+    if (!open) return put(status, "No alert is open.");
+    const trouble = await post(`${call}alerts/${encodeURIComponent(open.cause)}/acknowledge`);
+    put(status, trouble || `Acknowledged: ${open.title}`);
+  }
+
+  return {
+    draw: whenChanged((now) => {
+      alerts = now;
+      draw(alerts.toReversed());
+      const empty = () => (section.hidden = !alerts.length);
+      alerts.length ? empty() : whenUnfocused(section, empty);
+    }),
+    actions: helps ? { a: () => (acknowledgeNewest(), true) } : {},
+  };
+}
+
+function alertRow({ cause, t_ms }, { path, helps, places }) {
+  const sign = make("span", { class: "glyph risk-hue", "aria-hidden": "true" });
+  const title = make("strong", { id: `alert-${cause}` });
+  const word = make("span", {});
+  const second = make("span", {}, places.link(t_ms));
+  const quote = make("span", {});
+  const fate = make("p", { class: "small fate" });
+  const what = make("div", { class: "what" }, make("p", {}, sign, title), make("p", { class: "small quiet" }, word, second, quote), fate);
+  const node = make("li", {}, what);
+  const acts = helps ? alertActs(node, path, title.id) : { update() {} };
+  let at = t_ms;
+
+  return {
+    node,
+    update(alert) {
+      const [glyph, risk] = riskLook(alert.severity);
+      node.dataset.risk = alert.severity;
+      node.toggleAttribute("data-open", !alert.acknowledged_at && !alert.resolved_at);
+      node.toggleAttribute("data-resolved", Boolean(alert.resolved_at));
+      put(sign, glyph);
+      put(title, alert.title);
+      put(word, `${risk} · `);
+      if (at !== alert.t_ms) second.replaceChildren(places.link((at = alert.t_ms)));
+      put(quote, alert.quote ? ` · “${alert.quote}”` : "");
+      put(fate, fateWords(alert));
+      acts.update(alert);
+    },
+    leave() {
+      put(fate, "Withdrawn: what raised it was taken back.");
+    },
+  };
+}
+
+function fateWords(alert) {
+  const by = (name) => (name ? ` by ${name}` : "");
+  const parts = [];
+  if (alert.acknowledged_at) parts.push(`Acknowledged${by(alert.acknowledged_by)}, ${atWords(alert.acknowledged_at)}`);
+  if (alert.resolved_at) parts.push(`✓ Resolved${by(alert.resolved_by)}, ${atWords(alert.resolved_at)}${alert.resolution ? `: “${alert.resolution}”` : ""}`);
+  return parts.join(" · ") || "Nobody looks after it yet.";
+}
+
+// A button whose work is done goes away, but not from under the focus.
+function alertActs(node, path, titleId) {
+  const id = `${titleId}-done`;
+  const acknowledge = make("button", { type: "button", "aria-describedby": titleId }, "Acknowledge");
+  const open = make("button", { type: "button", "aria-describedby": titleId, "aria-expanded": "false", "aria-controls": id }, "Resolve …");
+  const box = make("input", { type: "text", id: `${id}-words`, autocomplete: "off", "aria-describedby": `${id}-said` });
+  const form = make(
+    "form",
+    { id, class: "compose", hidden: true },
+    make("label", { for: box.id, class: "small" }, "What was done (optional)"),
+    make("div", { class: "line" }, box, make("button", { class: "primary", type: "submit" }, "Resolve")),
+    make("p", { class: "small under" }, make("span", { id: `${id}-said`, role: "status", class: "said", "data-said": true }), make("span", { class: "quiet count", "data-count": true })),
+  );
+  const said = make("p", { class: "small said", role: "status" });
+  node.append(make("div", { class: "acts" }, acknowledge, open), said, form);
+
+  composer(form, { path: () => `${path}resolve`, body: (text) => ({ resolution: text }), done: "Resolved.", most: MOST, enter: true });
+  const expand = (on) => {
+    form.hidden = !on;
+    open.setAttribute("aria-expanded", String(on));
+  };
+  open.addEventListener("click", () => {
+    if (open.hasAttribute("aria-disabled")) return;
+    expand(form.hidden);
+    if (!form.hidden) box.focus();
+  });
+  form.addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || open.hidden) return;
+    event.preventDefault();
+    open.focus();
+    expand(false);
+  });
+  acknowledge.addEventListener("click", async () => {
+    if (acknowledge.hasAttribute("aria-disabled")) return;
+    acknowledge.setAttribute("aria-disabled", "true");
+    const trouble = await post(`${path}acknowledge`);
+    put(said, trouble || "Acknowledged.");
+    said.toggleAttribute("data-bad", Boolean(trouble));
+    if (trouble) acknowledge.removeAttribute("aria-disabled");
+  });
+
+  const retire = (part) => {
+    if (part.hidden) return;
+    part.setAttribute("aria-disabled", "true");
+    whenUnfocused(part, () => (part.hidden = true));
+  };
+  let [wasTaken, wasDone] = [false, false];
+  return {
+    update(alert) {
+      if ((alert.acknowledged_at || alert.resolved_at) && !wasTaken) {
+        wasTaken = true;
+        put(said, "");
+        retire(acknowledge);
+      }
+      if (alert.resolved_at && !wasDone) {
+        wasDone = true;
+        retire(open);
+        whenUnfocused(form, () => expand(false));
+      }
+    },
+  };
+}

@@ -1,0 +1,54 @@
+// The turns of the transcript as places: go to a second, and pick the one a note is about.
+import { make } from "./nodes.js";
+import { clock } from "./words.js";
+
+export function turnPlaces(section) {
+  const list = section.querySelector("[data-turns]");
+  const scroller = section.querySelector("[data-scroller]");
+  const startOf = (turn) => Number(turn.dataset.key.split(":")[1]);
+  let picked = null;
+  let going = false;
+  let told = () => {};
+
+  list.addEventListener("focusin", (event) => {
+    const turn = event.target.closest(".turn");
+    if (turn && !going) told(startOf(turn));
+  });
+
+  // The last turn that had begun by then gets the focus, as with any link into a page.
+  function goTo(t_ms) {
+    const turns = [...list.querySelectorAll(".turn")];
+    const turn = turns.findLast((one) => startOf(one) <= t_ms) ?? turns[0];
+    if (!turn) return;
+    const [box, room] = [turn.getBoundingClientRect(), scroller.getBoundingClientRect()];
+    scroller.scrollTop += box.top - room.top - (room.height - box.height) / 3;
+    going = true;
+    turn.focus({ preventScroll: true });
+    going = false;
+    turn.scrollIntoView({ block: "nearest" });
+  }
+
+  // The marks are put on again after each draw: a turn that is told anew is a new node.
+  function mark(t_ms = picked) {
+    picked = t_ms;
+    for (const turn of list.querySelectorAll(".turn")) {
+      if (picked !== null && startOf(turn) === picked) turn.setAttribute("aria-current", "true");
+      else turn.removeAttribute("aria-current");
+    }
+  }
+
+  function link(t_ms) {
+    const node = make("a", { class: "second", href: "#transcript-title", title: "Show it in the transcript" }, clock(t_ms));
+    node.addEventListener("click", (event) => {
+      event.preventDefault();
+      goTo(t_ms);
+    });
+    return node;
+  }
+
+  return {
+    link,
+    mark,
+    onPick: (tell) => (told = tell),
+  };
+}

@@ -1,0 +1,136 @@
+"""A cue on the agent's screen: shown once, when its moment is now and the agent wants it; judged; settled."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from django.utils import timezone
+
+from calls import helping, live, nudging, record
+from calls.models import Call, NudgeChoices, RubricVersion, ShownNudge
+from calls.views.cues import ledger
+from scoring.types import Turn
+from tests.calls.pieces import agent, customer, scored
+
+pytestmark = pytest.mark.django_db
+Make = Callable[..., Call]
+
+
+@pytest.fixture(autouse=True)
+def fresh_precision() -> None:
+    nudging._precision.clear()
+
+
+@pytest.fixture
+def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
+    found: list[tuple[str, dict[str, Any]]] = []
+    monkeypatch.setattr("calls.push.publish", lambda messages: found.extend(messages))
+    return found
+
+
+def upset(start_ms: int = 0) -> Turn:
+    return replace(customer(start_ms), states={"anxiety": 0.9}, cues=())
+
+
+def hear(call: Call, *turns: Turn, until_s: int, close: bool = False, since_s: int = 0) -> Call:
+    record.record_scores([scored(str(call.pk), *turns, hops=range(since_s, until_s), close=close)])
+    return Call.objects.get(pk=call.pk)
+
+
+def test_a_cue_is_shown_once_and_told_to_agent_and_call(
+    make_call: Make, sent: list[tuple[str, dict[str, Any]]], django_capture_on_commit_callbacks: Any
+) -> None:
+    call = make_call("CA1")
+    with django_capture_on_commit_callbacks(execute=True):
+        hear(call, upset(), until_s=4)
+        hear(call, until_s=5, since_s=4)
+    [row] = ShownNudge.objects.all()
+    assert (row.agent, row.state, row.t_ms) == (call.agent, "anxiety", 2500)
+    told = [group for group, event in sent if event["type"] == "cue"]
+    assert told == [f"agent.{call.agent_id}", f"call.{call.pk}"]
+
+
+def test_events_lead_to_the_fresh_snapshot(
+    make_call: Make, sent: list[tuple[str, dict[str, Any]]], django_capture_on_commit_callbacks: Any
+) -> None:
+    call = make_call("CA1")
+    hear(call, upset(), until_s=4)
+    call = Call.objects.get(pk=call.pk)
+    assert call.agent is not None
+    page, mine = live.call_snapshot(call), live.agent_snapshot(call.agent)
+    with django_capture_on_commit_callbacks(execute=True):
+        hear(call, agent(3000, reassure=0.9, acknowledge=0.9), until_s=8, since_s=4)
+        [row] = ShownNudge.objects.select_related("call")
+        helping.judge(row, "helpful")
+        helping.choose(call.agent, {"every_s": 90, "kinds_off": ["own"]})
+    for group, event in copy.deepcopy(sent):
+        if group == f"call.{call.pk}":
+            page = live.apply(page, event)
+        if group == f"agent.{call.agent_id}":
+            mine = live.apply(mine, event)
+    call = Call.objects.get(pk=call.pk)
+    assert page["cues"] == live.call_snapshot(call)["cues"] and page["cues"][0]["taken"] is True
+    assert mine == live.agent_snapshot(call.agent)
+
+
+@pytest.mark.parametrize(
+    "choices",
+    [
+        {"muted": True},
+        {"kinds_off": ["reassure", "acknowledge", "understand", "explore", "own"]},
+        {"per_call": 0},
+    ],
+)
+def test_the_agents_choices_are_kept(make_call: Make, choices: dict[str, Any]) -> None:
+    call = make_call("CA1")
+    NudgeChoices.objects.create(agent=call.agent, **choices)
+    hear(call, upset(), until_s=4)
+    assert not ShownNudge.objects.exists()
+
+
+def test_a_moment_that_has_passed_is_not_shown(make_call: Make) -> None:
+    call = make_call("CA1")
+    hear(call, upset(), until_s=60)
+    assert call.nudges.exists() and not ShownNudge.objects.exists()
+
+
+def test_two_cues_are_spaced_as_the_agent_wants(make_call: Make) -> None:
+    call = make_call("CA1")
+    NudgeChoices.objects.create(agent=call.agent, every_s=120)
+    hear(call, upset(), until_s=4)
+    hear(call, upset(60_000), until_s=64, since_s=60)
+    assert ShownNudge.objects.count() == 1
+
+
+@pytest.mark.parametrize(("answer", "taken"), [({"reassure": 0.9}, True), ({"courtesy": 0.9}, False)])
+def test_taken_is_what_was_heard_next(make_call: Make, answer: dict[str, float], taken: bool) -> None:
+    call = make_call("CA1")
+    hear(call, upset(), until_s=4)
+    row = ShownNudge.objects.get()
+    assert row.taken is None
+    said = {row.missing if k == "reassure" else k: v for k, v in answer.items()}
+    hear(call, agent(3000, **said), until_s=7, since_s=4, close=True)
+    row.refresh_from_db()
+    assert row.taken is taken
+
+
+def test_a_rule_that_agents_find_wrong_switches_itself_off(make_call: Make) -> None:
+    call = make_call("CA1")
+    hear(call, upset(), until_s=4)
+    shown = ShownNudge.objects.get()
+    for n in range(12):
+        ShownNudge.objects.create(
+            call=call, agent=call.agent, rule=shown.rule, t_ms=100_000 + n, state="anxiety", missing="reassure",
+            cue="x", verdict="wrong", verdict_at=timezone.now(),
+        )  # fmt: skip
+    nudging._precision.clear()
+    other = make_call("CA2")
+    hear(other, upset(), until_s=4)
+    assert shown.rule not in set(other.shown_nudges.values_list("rule", flat=True))
+    version = RubricVersion.objects.get(pk=call.rubric_version_id)
+    [row] = [r for r in ledger(version, [call.team_id])["rows"] if r["rule"] == shown.rule]
+    assert row["switched_off"] and row["shown"] == 13 and "0 of 12" in row["reason"]

