@@ -211,8 +211,7 @@ class _Meter:
             if chance.answers and len(chance.after) < RECOVERY_TURNS:
                 chance.after.append(max(f.fused[chance.state] for f in feelings))
         strongest = max(feelings, key=lambda f: f.affect)
-        pleased = strongest.fused.get(State.SATISFACTION, 0.0) > strongest.affect
-        if strongest.affect >= self.rubric.opportunity.affect and not pleased:
+        if strongest.affect >= self.rubric.opportunity.affect and not strongest.pleased:
             self._chance(strongest, exchange)
 
     def _chance(self, feeling: Feeling, exchange: Exchange) -> None:

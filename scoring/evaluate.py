@@ -124,12 +124,25 @@ def _calls(options: argparse.Namespace) -> tuple[Report, str]:
     return run_calls(options)
 
 
+def _nudges_arguments(parser: argparse.ArgumentParser) -> None:
+    from scoring.evaluate_nudges import nudges_arguments
+
+    nudges_arguments(parser)
+
+
+def _nudges(options: argparse.Namespace) -> tuple[Report, str]:
+    from scoring.evaluate_nudges import run_nudges
+
+    return run_nudges(options)
+
+
 TASKS: dict[str, Task] = {
     "language": Task("felt states and empathy in words", _language_arguments, _language),
     "empathy-pairs": Task("a behaviour's strength against labelled pairs", _pairs_arguments, _pairs),
     "speech": Task("words and CPU of speech recognition", _speech_arguments, _speech),
     "redaction": Task("what redaction leaks and what it masks in vain", _redaction_arguments, _redaction),
     "calls": Task("scripted calls, expected against found turn by turn", _calls_arguments, _calls),
+    "nudges": Task("would each cue have been useful, by its rule's intent", _nudges_arguments, _nudges),
     "voice": Task("acted emotion from the voice", _voice_arguments, _voice),
 }
 

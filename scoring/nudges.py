@@ -141,11 +141,15 @@ def after_caller(talk: Sequence[Exchange], felt: Trace, rubric: RubricSpec) -> I
 def state_after(
     exchange: Exchange, feelings: dict[int, Feeling], felt: Trace, rubric: RubricSpec
 ) -> State | None:
-    """The distress a turn leaves behind: its own if strong, else what still lasts."""
+    """The distress a turn leaves behind: its own if strong, else what still lasts; none if it ends well."""
     mine = [f for t in exchange.turns if (f := feelings.get(t.start_ms)) is not None]
     strongest = max(mine, key=lambda f: f.affect, default=None)
-    if strongest is not None and strongest.affect >= rubric.opportunity.affect:
+    if strongest is not None and strongest.pleased:
+        return None
+    if strongest is not None and strongest.affect >= rubric.nudging.affect:
         return strongest.state
+    if strongest is None or strongest.affect < rubric.nudging.lasting:
+        return None
     point = felt.at(exchange.end_ms)
     return point.state if point is not None and point.state in DISTRESS else None
 

@@ -196,6 +196,10 @@ class Nudging:
     per_call: int = number(0, 50)
     strong: float = share()
     """Mean R of the agent's last two opportunities from which cues fade out."""
+    affect: float = later(0.5)
+    """How strong a turn's own distress must be for a cue about it …"""
+    lasting: float = later(0.0)
+    """… and how strong for a cue about what lasts from the turns before."""
     precision_floor: float = later(0.4)
     """A rule whose expected share of "helpful" verdicts is below this switches itself off …"""
     min_verdicts: int = later(8, 1, 1000)

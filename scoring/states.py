@@ -40,6 +40,11 @@ class Feeling:
     """`a` of SCIENCE §4: the fused strength of that state."""
     confidence: float
 
+    @property
+    def pleased(self) -> bool:
+        """More than distressed: such a turn is no need to answer."""
+        return self.fused.get(State.SATISFACTION, 0.0) > self.affect
+
 
 @dataclass(frozen=True)
 class StatePoint:
