@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -12,16 +13,19 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
 from calls import access, live
-from calls.choices import MISSING
-from calls.views.paint import LOOK, tile_paint
+from calls.choices import MISSING, Verdict
+from calls.views.paint import LOOK, Doc, tile_paint
 
+CUE_STAYS = timedelta(seconds=45)
+"""A cue that nobody judged leaves the screen after so long: the talk has gone on."""
 KINDS = {
-    "acknowledge": "acknowledging what the caller feels",
-    "understand": "showing that you understood",
-    "explore": "asking what is wrong",
-    "own": "owning a fault",
-    "reassure": "saying what happens next",
+    "acknowledge": "names what the caller feels",
+    "understand": "shows that you understood",
+    "explore": "asks what is wrong",
+    "own": "says so when something was our fault",
+    "reassure": "says what happens next",
 }
+KEYS = {"helpful": "h", "not": "n", "wrong": "w", "not_now": "x"}
 
 
 @login_required
@@ -33,13 +37,29 @@ def me(request: HttpRequest) -> HttpResponse:
     snapshot = live.agent_snapshot(request.user)
     now = timezone.now()
     newest = max(snapshot["calls"].values(), key=lambda tile: tile["started_at"], default=None)
-    off = snapshot["choices"]["kinds_off"]
     context: dict[str, Any] = {
         "section": "me",
-        "look": LOOK,
+        "look": LOOK | {"verdict": dict(Verdict.choices), "cue_stays_ms": CUE_STAYS.total_seconds() * 1000},
         "snapshot": snapshot,
         "tile": tile_paint(newest, now) if newest else None,
-        "kinds": [{"name": name, "words": KINDS[name], "on": name not in off} for name, _ in MISSING],
+        "cue": cue_up(snapshot["cues"], newest["id"], now) if newest else None,
+        "verdicts": [{"name": v.value, "words": v.label, "key": KEYS[v]} for v in Verdict],
+        "kinds": kinds(snapshot["choices"]["kinds_off"]),
         "now": now.isoformat(),
     }
     return render(request, "me/me.html", context)
+
+
+def cue_up(cues: list[Doc], call_id: str, now: datetime) -> Doc | None:
+    """The call's newest cue while it is fresh and not judged, as static/js/me-cue.js shows it."""
+    cue = next((cue for cue in reversed(cues) if cue["call"] == call_id), None)
+    if cue is None or cue["verdict"] or now - datetime.fromisoformat(cue["shown_at"]) >= CUE_STAYS:
+        return None
+    return cue | {"state_look": LOOK["state"][cue["state"]], "phrases": cue["phrases"][:2]}
+
+
+def kinds(off: list[str]) -> list[Doc]:
+    return [
+        {"name": name, "word": LOOK["behaviour"][name][1], "words": KINDS[name], "on": name not in off}
+        for name, _ in MISSING
+    ]

@@ -111,6 +111,9 @@ def tile_paint(tile: Doc, now: datetime) -> Doc:
         "threshold_y": f"{SPARK_H - 1 - (SPARK_H - 2) * tile['threshold']:.1f}",
         "stale": stale,
         "age_words": age_words(tile, age_ms),
+        "about_once": ""
+        if tile.get("quote") and tile["quote"] in tile.get("about", "")
+        else tile.get("about", ""),
     }
 
 

@@ -17,6 +17,7 @@ import { LOOK } from "./words.js";
 
 const MOVE_EVERY_MS = 5000;
 const BAND = 6;
+const FAR_EVERY = 5; // Tiles out of sight are written each fifth tick, and at once when their risk changes.
 
 const root = document.querySelector("[data-floor]");
 const find = (name) => root.querySelector(`[data-${name}]`);
@@ -39,7 +40,24 @@ let line = "waiting";
 let movedAt = -Infinity;
 let widened = false; // The filter changed: everything may be laid out anew.
 
-for (const node of root.querySelectorAll(".tile")) views.set(node.dataset.id, new TileView(node));
+let ticks = 0;
+
+// What is out of sight costs no work each second; whoever scrolls to it sees it drawn before it shows.
+const nearby = new IntersectionObserver(
+  (entries) => {
+    for (const { target, isIntersecting } of entries) {
+      const view = views.get(target.dataset.id);
+      if (!view || view.node !== target) continue;
+      view.far = !isIntersecting;
+      if (isIntersecting && view.tile) view.draw((held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow(), Boolean(held));
+    }
+  },
+  { rootMargin: "600px" },
+);
+for (const node of root.querySelectorAll(".tile")) {
+  views.set(node.dataset.id, new TileView(node));
+  nearby.observe(node);
+}
 sync(doc.now);
 
 function draw() {
@@ -49,14 +67,17 @@ function draw() {
   const present = Object.values(shown.calls).filter((tile) => !longGone(tile, now));
   const fitting = present.filter(matches);
 
-  for (const tile of present) {
+  ticks += 1;
+  for (const [n, tile] of present.entries()) {
     order.hold(tile, now);
     let view = views.get(tile.id);
     if (!view) {
       views.set(tile.id, (view = new TileView()));
+      nearby.observe(view.node);
       grid.append(view.node);
     }
-    view.draw(tile, now, Boolean(held));
+    const due = !view.far || (n + ticks) % FAR_EVERY === 0 || view.tile?.risk !== tile.risk;
+    if (due) view.draw(tile, now, Boolean(held));
     const hide = !matches(tile);
     if (view.node.hidden !== hide) view.node.hidden = hide;
   }
@@ -83,6 +104,7 @@ function arrange(present, fitting) {
   const staying = new Set(present.map((tile) => tile.id));
   for (const [id, view] of views) {
     if (staying.has(id)) continue;
+    nearby.unobserve(view.node);
     view.node.remove();
     views.delete(id);
     order.forget(id);

@@ -49,7 +49,7 @@ export class TileView {
     this.text("place", tile.queue ? `${tile.team_name} · ${tile.queue}` : tile.team_name);
     this.set("synthetic", "hidden", tile.synthetic ? null : "");
     this.text("reason", tile.reason);
-    this.text("about", tile.about ?? "");
+    this.text("about", tile.quote && tile.about?.includes(tile.quote) ? "" : tile.about ?? ""); // not twice
     this.text("quote", tile.quote);
     this.set("quote", "hidden", tile.quote ? null : "");
     this.text("state_glyph", stateGlyph);

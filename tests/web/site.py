@@ -66,6 +66,9 @@ def nothing(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", nothing, name="home"),
     path("floor/", floor, name="floor"),
+    path("floor/wall/", nothing, name="wall"),
+    path("cues/", nothing, name="cues"),
+    path("me/", nothing, name="me"),
     path("calls/", nothing, name="calls"),
     path("calls/<uuid:call_id>/", call, name="call"),
     path("out", nothing, name="account_logout"),

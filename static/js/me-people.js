@@ -1,0 +1,59 @@
+// What supervisors write to the agent, and who of them has the call open.
+import { atWords, put, rows } from "./call-rows.js";
+import { make, whenChanged } from "./nodes.js";
+import { post } from "./post.js";
+
+export function messagesPanel(section, tell) {
+  const draw = rows(section.querySelector("[data-messages]"), ({ id }) => id, (message) => messageRow(message, tell));
+  return (messages) => {
+    section.hidden = !messages.length;
+    draw(messages.toReversed());
+  };
+}
+
+function messageRow(message, tell) {
+  const words = make("p", { class: "words" }, message.text);
+  const read = make("span", {});
+  const by = make("p", { class: "small quiet", tabindex: "-1" }, `${message.sender || "Somebody"} · `, make("time", { datetime: message.sent_at }, atWords(message.sent_at)), read);
+  const button = make("button", { type: "button" }, "Got it");
+  const trouble = make("p", { class: "small trouble", role: "alert", hidden: true });
+  let latest = message;
+  button.setAttribute("aria-label", `Got it: ${message.text}`);
+  button.addEventListener("click", async () => {
+    const why = await post(`/me/messages/${message.id}/read`);
+    put(trouble, why);
+    trouble.hidden = !why;
+    if (!why && !latest.read_at) tell({ ...latest, read_at: new Date().toISOString() });
+  });
+  return {
+    node: make("li", {}, make("div", {}, words, by, trouble), button),
+    update(now) {
+      latest = now;
+      words.classList.toggle("unread", !now.read_at);
+      put(read, now.read_at ? " · ✓ got it" : "");
+      // The focus is not lost with the button.
+      if (now.read_at && document.activeElement === button) by.focus({ preventScroll: true });
+      button.hidden = Boolean(now.read_at);
+    },
+  };
+}
+
+// Those who look on now first; then who did, newest first.
+export function looksPanel(section) {
+  const list = section.querySelector("[data-looks]");
+  const draw = whenChanged((looks) => {
+    section.hidden = !looks.length;
+    const newest = looks.toReversed();
+    const now = newest.filter((look) => look.open);
+    const earlier = newest.filter((look) => !look.open);
+    const names = [...new Set(now.map((look) => look.who))];
+    list.replaceChildren(
+      ...names.map((who) => lookLine("●", `${who || "Somebody"} is watching`, `since ${atWords(now.findLast((look) => look.who === who).began_at)}`, true)),
+      ...earlier.map((look) => lookLine("○", `${look.who || "Somebody"} looked`, atWords(look.began_at), false)),
+    );
+  });
+  return draw;
+}
+
+const lookLine = (sign, words, when, now) =>
+  make("li", { "data-now": now }, make("span", { class: "glyph", "aria-hidden": "true" }, sign), make("span", {}, make(now ? "strong" : "span", {}, words), make("span", { class: "quiet" }, ` ${when}`)));
