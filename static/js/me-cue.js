@@ -20,7 +20,7 @@ export function cuePanel(root, { tell, redraw }) {
   let newest = null; // the last one that came up by itself
   let reopened = null; // an earlier one, to be judged after all
   let changedAt = -Infinity;
-  let said = null;
+  let said = null; // the last one judged, until it is opened again
   let busy = false;
 
   const drawEarlier = rows(find("earlier"), (cue) => cue.id, earlierRow);
@@ -71,8 +71,8 @@ export function cuePanel(root, { tell, redraw }) {
   }
 
   async function judge(verdict) {
-    if (busy || performance.now() - changedAt < JUST_CHANGED_MS) return;
     const { id } = up;
+    if (busy || id === said || performance.now() - changedAt < JUST_CHANGED_MS) return;
     busy = true;
     const words = await post(`/me/cues/${id}/verdict`, { verdict });
     busy = false;
