@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from dataclasses import asdict
+from collections import Counter, defaultdict
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
@@ -15,7 +14,6 @@ from calls import access, nudging
 from calls.choices import Verdict
 from calls.models import RubricVersion, ShownNudge
 from calls.models.rubrics import rubric_version_for
-from calls.views.me import KINDS
 from calls.views.paint import LOOK
 from scoring.nudges import RulePrecision
 from scoring.rubric import NudgeRule
@@ -23,9 +21,16 @@ from scoring.rubric import NudgeRule
 ENOUGH = 5
 """From so many on a share is told."""
 MOMENT_WORDS = {
-    "caller-stops": "after the caller stops",
+    "caller-stops": "",
     "silence": "after a long silence",
     "interrupted": "after cutting in",
+}
+MISSING_WORDS = {
+    "acknowledge": "the feeling not named yet",
+    "understand": "not summed up yet",
+    "explore": "nobody asked yet",
+    "own": "no apology yet",
+    "reassure": "no next step yet",
 }
 
 
@@ -49,11 +54,16 @@ def ledger(version: RubricVersion, teams: list[int]) -> dict[str, Any]:
         shown[row.rule].append(row)
     known = nudging.precision(version, fresh=True)
     rules = version.as_spec().nudging
+    rows = [rule_row(rule, shown[rule.id], known[rule.id]) for rule in rules.rules]
+    total = sum(map(len, shown.values()))
     return {
         "rubric": str(version),
-        "shown": sum(map(len, shown.values())),
-        "rows": [rule_row(rule, shown[rule.id], known[rule.id]) for rule in rules.rules],
+        "shown": total,
+        "elsewhere": total - sum(row["shown"] for row in rows),
+        "rows": rows,
+        "off": sum(row["switched_off"] for row in rows),
         "floor": f"{rules.precision_floor:.0%}",
+        "min_verdicts": rules.min_verdicts,
     }
 
 
@@ -61,20 +71,23 @@ def rule_row(rule: NudgeRule, rows: list[ShownNudge], known: RulePrecision) -> d
     settled = [row for row in rows if row.taken is not None]
     taken = [row for row in settled if row.taken]
     missed = [row for row in settled if not row.taken]
-    look = LOOK["state"][rule.state]
+    said = Counter(row.verdict for row in rows)
     verdicts = known.helpful + known.not_helpful + known.wrong
-    return asdict(known) | {
+    return {
         "rule": rule.id,
         "state": rule.state,
-        "look": look,
-        "words": f"{look[1]}, {MOMENT_WORDS[rule.moment]}: {KINDS[rule.missing]}",
+        "look": LOOK["state"][rule.state],
+        "missing": MISSING_WORDS[rule.missing],
+        "moment": MOMENT_WORDS[rule.moment],
         "cue": rule.cue,
         "shown": len(rows),
         "taken_words": share(len(taken), len(settled)),
-        "not_now": sum(row.verdict == Verdict.NOT_NOW for row in rows),
-        "precision_words": f"{known.precision:.0%} of {verdicts}" if verdicts else "no verdict yet",
+        "verdicts": [(Verdict(name).label, said[name]) for name in Verdict.values],
+        "precision_words": f"{known.precision:.0%}, {counted(verdicts)}" if verdicts else "no verdict yet",
         "recovered_taken": recovered(taken),
         "recovered_missed": recovered(missed),
+        "switched_off": known.switched_off,
+        "reason": known.reason,
     }
 
 
@@ -83,8 +96,12 @@ def recovered(rows: list[ShownNudge]) -> str:
     return share(sum(row.recovered_ms is not None for row in rows), len(rows))
 
 
+def counted(verdicts: int) -> str:
+    return f"{verdicts} verdict{'' if verdicts == 1 else 's'}"
+
+
 def share(part: int, whole: int) -> str:
     """In words that claim nothing from a handful."""
     if whole < ENOUGH:
-        return f"{part} of {whole}, too few to say" if whole else "–"
+        return f"{part} of {whole}, too few to say" if whole else "none yet"
     return f"{part / whole:.0%} of {whole}"

@@ -11,6 +11,7 @@ from django.test import Client
 from django.utils import timezone
 
 from calls import nudging
+from calls.choices import Role
 from calls.models import Call, RubricVersion, ShownNudge, User
 from calls.views.cues import ledger, share
 
@@ -30,7 +31,7 @@ def fill(call: Call, verdict: str = "helpful", n: int = 6) -> str:
 
 
 def test_a_handful_claims_nothing() -> None:
-    assert share(0, 0) == "–"
+    assert share(0, 0) == "none yet"
     assert share(2, 4) == "2 of 4, too few to say"
     assert share(3, 6) == "50% of 6"
 
@@ -39,43 +40,98 @@ def test_a_handful_claims_nothing() -> None:
 def test_what_became_of_the_cues(make_call: Callable[..., Call]) -> None:
     call = make_call("CA1")
     rule = fill(call)
-    found = ledger(RubricVersion.objects.get(pk=call.rubric_version_id), [call.team_id])
+    fill(make_call("CA2"), verdict="not_now", n=2)
+    version = RubricVersion.objects.get(pk=call.rubric_version_id)
+    found = ledger(version, [call.team_id])
     [row] = [row for row in found["rows"] if row["rule"] == rule]
-    assert (row["shown"], row["helpful"], row["taken_words"]) == (6, 6, "50% of 6")
-    assert row["recovered_taken"] == "3 of 3, too few to say"
-    assert found["shown"] == 6
-    assert ledger(RubricVersion.objects.get(pk=call.rubric_version_id), [])["shown"] == 0
+    assert (row["shown"], row["taken_words"]) == (8, "50% of 8")
+    assert row["verdicts"] == [("Helpful", 6), ("Not helpful", 0), ("Wrong", 0), ("Not now", 2)]
+    assert row["precision_words"] == "89%, 6 verdicts"
+    assert (
+        row["recovered_taken"] == row["recovered_missed"].replace("0 of", "4 of") == "4 of 4, too few to say"
+    )
+    assert found["shown"] == 8 and not found["elsewhere"] and not found["off"]
+    assert ledger(version, [])["shown"] == 0
 
 
 @pytest.mark.django_db
-def test_outsiders_and_agents_see_nothing(
-    make_call: Callable[..., Call], alice: User, bob: User, carol: User, client: Client
-) -> None:
+def test_cues_of_rules_that_are_gone_are_counted(make_call: Callable[..., Call]) -> None:
     call = make_call("CA1")
     fill(call)
+    ShownNudge.objects.update(rule="an-older-rule")
+    found = ledger(RubricVersion.objects.get(pk=call.rubric_version_id), [call.team_id])
+    assert found["elsewhere"] == found["shown"] == 6
+
+
+@pytest.mark.django_db
+def test_who_may_see_it(
+    make_call: Callable[..., Call], alice: User, bob: User, carol: User, client: Client
+) -> None:
+    fill(make_call("CA1"))
+    assert client.get("/cues/").status_code == 302
     client.force_login(bob)
     assert client.get("/cues/").status_code == 404
+    client.force_login(User.objects.create_user("nobody", role=Role.AGENT))
+    assert client.get("/cues/").status_code == 404
     client.force_login(carol)
-    answer = client.get("/cues/")
-    assert answer.status_code in (200, 404)
-    assert "50% of 6" not in answer.content.decode()
+    page = client.get("/cues/").content.decode()
+    assert "No cue was shown yet" in page and "50% of 6" not in page
     client.force_login(alice)
     page = client.get("/cues/").content.decode()
-    assert "50% of 6" in page
-    assert str(bob) not in page and bob.username not in page
+    assert "50% of 6" in page and "No cue was shown yet" not in page
+    assert "Bob" not in page and bob.username not in page
+    carol.supervises.clear()
+    client.force_login(carol)
+    assert "You watch no team yet" in client.get("/cues/").content.decode()
 
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [390, 1400])
+@pytest.mark.parametrize("width", [390, 900, 1400])
 def test_axe_finds_nothing(
     page_for: Open, make_call: Callable[..., Call], alice: User, scheme: str, width: int
 ) -> None:
-    fill(make_call("CA1"), verdict="wrong", n=12)
+    rule = fill(make_call("CA1"), verdict="wrong", n=12)
     page = page_for(alice, color_scheme=scheme, viewport={"width": width, "height": 900})
     page.goto("/cues/")
-    page.get_by_text("switched itself off").first.wait_for()
+    row = page.locator(f'[data-rule="{rule}"]')
+    assert "switched itself off: 0 of 12" in row.inner_text()
+    assert page.get_by_text("1 rule switched off").is_visible()
     found = Axe().run(page)
     assert not found.violations_count, found.generate_report()
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert row.get_by_role("rowheader").count() == 1 and row.get_by_role("cell").count() == 9
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_on_a_phone_each_rule_is_a_card(page_for: Open, make_call: Callable[..., Call], alice: User) -> None:
+    rule = fill(make_call("CA1"))
+    page = page_for(alice, viewport={"width": 390, "height": 800})
+    page.goto("/cues/")
+    assert page.evaluate(
+        "(rule) => [...document.querySelectorAll(`[data-rule=${rule}] > *`)].every("
+        "(cell) => cell.getBoundingClientRect().right <= innerWidth)", rule
+    )  # fmt: skip
+    overlapping = page.evaluate(
+        "(rule) => { const boxes = [...document.querySelectorAll(`[data-rule=${rule}] > *`)].map("
+        "(cell) => cell.getBoundingClientRect()); return boxes.some((a, n) => boxes.slice(n + 1).some((b) =>"
+        " a.left < b.right && b.left < a.right && a.top < b.bottom && b.top < a.bottom)) }", rule
+    )  # fmt: skip
+    assert not overlapping
+    label = page.locator(f'[data-rule="{rule}"] td').first
+    assert "Shown" in label.evaluate("(cell) => getComputedStyle(cell, '::before').content")
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_the_wide_table_scrolls_by_keyboard(
+    page_for: Open, make_call: Callable[..., Call], alice: User
+) -> None:
+    fill(make_call("CA1"))
+    page = page_for(alice, viewport={"width": 800, "height": 800})
+    page.goto("/cues/")
+    page.get_by_role("region", name="Rules of").focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function("document.activeElement.scrollLeft > 0")
