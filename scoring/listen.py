@@ -28,6 +28,8 @@ FLOOR_RMS = 33.0  # -60 dBFS
 
 # Segmentation, in frames of 32 ms.
 GAP = 6  # 192 ms end a stretch (timing)
+# Speech without a pause is handed out in parts of 2 s: what nobody was told of looks like silence.
+PART = 62
 ENDPOINT = 13  # 416 ms end a turn
 MIN_SPEECH = 6  # 192 ms of voice, or it is no turn
 LONGEST = 375  # 12 s
@@ -43,6 +45,9 @@ GRID_HOPS = 3  # one per 1.5 s …
 GRID_SPEECH = 31  # … when 1 s of its 3 s is speech
 END_SPEECH = 19  # at the end of a turn with 0.6 s of speech that had none
 WINDOW_FRAMES = WINDOW_MS // FRAME_MS + 1
+
+UNTOLD_MS = (PART + GAP + 1) * FRAME_MS
+"""Speech that began longer ago than this has been handed out, at least its first part."""
 
 
 class VoiceActivity(Protocol):
@@ -295,8 +300,8 @@ class _Walk:
     def _close_due(self) -> None:
         now = self.now
         silence = now.frame - now.last
-        if now.stretch is not None and silence >= GAP:
-            self._end_stretch(now.last)
+        if now.stretch is not None and (silence >= GAP or (now.speaking and now.frame - now.stretch >= PART)):
+            self._end_stretch(now.last)  # who goes on speaking opens the next one at once
         if now.turn is not None and silence >= ENDPOINT:
             self._end_turn(min(now.last + PAD, now.frame), continued=False)
         if now.ended is not None and silence >= REOPEN:

@@ -11,10 +11,12 @@ from .behaviour import Exchange, TalkPattern
 from .empathy import Fault
 from .rubric import NudgeRule, Nudging, RubricSpec
 from .states import Feeling, Trace
-from .types import DISTRESS, Behaviour, Channel, NudgeCandidate, State
+from .types import DISTRESS, HELPING, Behaviour, Channel, NudgeCandidate, State
 
 PRECISION_PRIOR = (2.0, 1.0)
 """Beta prior of a rule's precision: as if two of three verdicts had been "helpful"."""
+ANSWERS = frozenset(map(str, HELPING)) - {str(Behaviour.EXPLORE)}
+"""What helps a caller; a question to them does not yet."""
 VERDICTS = ("helpful", "not", "wrong")
 
 
@@ -124,34 +126,52 @@ def after_caller(talk: Sequence[Exchange], felt: Trace, rubric: RubricSpec) -> I
     feelings = {f.turn.start_ms: f for f in felt.feelings}
     shown: set[str] = set()
     state: State | None = None
+    helped = False
     for exchange in talk:
         if exchange.channel is Channel.AGENT:
-            shown |= {
-                k for t in exchange.turns for k, c in t.behaviours.items() if c >= rubric.opportunity.met
-            }
+            now = behaviours_of(exchange, rubric)
+            shown |= now
+            helped = bool(now & ANSWERS)
             continue
-        need = state_after(exchange, feelings, felt, rubric)
+        need = state_after(exchange, feelings, felt, helped, rubric.nudging)
         if need != state:
             shown = set()
-        state = need
+        state, helped = need, False
         if state is not None:
             yield Opening(exchange.end_ms, "caller-stops", state, frozenset(shown))
 
 
+def behaviours_of(exchange: Exchange, rubric: RubricSpec) -> set[str]:
+    met = rubric.opportunity.met
+    return {k for t in exchange.turns for k, c in t.behaviours.items() if c >= met}
+
+
 def state_after(
-    exchange: Exchange, feelings: dict[int, Feeling], felt: Trace, rubric: RubricSpec
+    exchange: Exchange, feelings: Mapping[int, Feeling], felt: Trace, helped: bool, rules: Nudging
 ) -> State | None:
-    """The distress a turn leaves behind: its own if strong, else what still lasts; none if it ends well."""
+    """The distress a turn leaves behind: its own if strong, else what still lasts; none if it ends well.
+
+    Where readings err more they must be surer: right after the agent has helped, when callers tell of the
+    worry that has just gone, and in few words, which the context around them colours most.
+    """
     mine = [f for t in exchange.turns if (f := feelings.get(t.start_ms)) is not None]
     strongest = max(mine, key=lambda f: f.affect, default=None)
-    if strongest is not None and strongest.pleased:
+    if strongest is None or strongest.pleased:
         return None
-    if strongest is not None and strongest.affect >= rubric.nudging.affect:
+    if helped and strongest.affect < rules.helped:
+        return None
+    if words(exchange) < rules.few_words and strongest.affect < rules.terse:
+        return None
+    if strongest.affect >= rules.affect:
         return strongest.state
-    if strongest is None or strongest.affect < rubric.nudging.lasting:
+    if strongest.affect < rules.lasting:
         return None
     point = felt.at(exchange.end_ms)
     return point.state if point is not None and point.state in DISTRESS else None
+
+
+def words(exchange: Exchange) -> int:
+    return sum(len(turn.text.split()) for turn in exchange.turns)
 
 
 def after_faults(

@@ -199,7 +199,13 @@ class Nudging:
     affect: float = later(0.5)
     """How strong a turn's own distress must be for a cue about it …"""
     lasting: float = later(0.0)
-    """… and how strong for a cue about what lasts from the turns before."""
+    """… and how strong for a cue about what lasts from the turns before …"""
+    helped: float = later(0.0)
+    """… but so strong, for any cue, right after the agent has helped, …"""
+    terse: float = later(0.0)
+    """… and so strong where the caller has said fewer words …"""
+    few_words: int = later(0, 0, 100)
+    """… than this."""
     precision_floor: float = later(0.4)
     """A rule whose expected share of "helpful" verdicts is below this switches itself off …"""
     min_verdicts: int = later(8, 1, 1000)

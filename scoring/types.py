@@ -193,6 +193,11 @@ class StreamState:
     detail: Mapping[str, object] = field(default_factory=dict)
     """The segmenter's own state; only `scoring` reads it."""
 
+    @property
+    def speaking(self) -> bool:
+        """A stretch of speech is open at the end of what was heard."""
+        return self.detail.get("stretch") is not None
+
 
 @dataclass(frozen=True)
 class StreamWork:
@@ -227,6 +232,9 @@ class CallHeard:
     """Closed speech stretches of this batch (for overlap and dead air), both channels."""
     cpu_ms: Mapping[str, float]
     """CPU by stage: vad, asr, voice, language."""
+
+    def speaks(self, channel: Channel) -> bool:
+        return any(state.channel is channel and state.speaking for state in self.streams)
 
 
 # --- what follows from all pieces of a call so far ---------------------------------------------

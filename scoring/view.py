@@ -9,6 +9,7 @@ from .alerts import alerts, telling
 from .alignment import alignment
 from .behaviour import TalkPattern, exchanges, is_announced, talk_pattern
 from .empathy import EmpathyTrack, track
+from .listen import UNTOLD_MS
 from .nudges import nudges
 from .outlook import outlook
 from .rubric import RubricSpec
@@ -63,7 +64,9 @@ def view(
     windows = unique_windows(voice)
     stretches = sorted(set(speech), key=lambda s: (s.start_ms, s.end_ms, s.channel))
     felt = trace(said, windows, rubric.fusion)
-    pattern = talk_pattern(said, stretches, rubric.timing, now_ms, closed)
+    # Somebody may have begun to speak without our knowing: no silence is known to reach up to now.
+    quiet_until_ms = now_ms - UNTOLD_MS if stretches else now_ms
+    pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, closed)
     talk = exchanges(said, rubric.timing)
     empathy = track(talk, felt, pattern, rubric, now_ms, closed)
     longest = longest_unexplained(pattern, said, rubric)

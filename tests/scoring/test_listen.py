@@ -13,8 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scoring import listen
+from scoring.engine import load_engine
 from scoring.listen import Ear, Heard, Segmenter, StandInActivity
-from scoring.types import HOP_MS, HOP_SAMPLES, WINDOW_MS, Channel, Samples
+from scoring.rubric import default_rubric
+from scoring.types import HOP_MS, HOP_SAMPLES, WINDOW_MS, Channel, Samples, Speech, Turn
+from scoring.view import view
 
 CALLS = Path(os.environ.get("SAMPLE_CALLS", Path(__file__).parents[3] / "shared/data/calls"))
 
@@ -105,7 +108,8 @@ def test_the_longest_turn_is_cut_at_a_quiet_place_and_goes_on() -> None:
     assert first.continued and not second.continued
     assert first.end_ms == second.start_ms
     assert 11_488 <= first.end_ms <= 11_600
-    assert [s.end_ms for s in heard.speech][0] == first.end_ms
+    assert all(before.end_ms == after.start_ms for before, after in pairwise(heard.speech))
+    assert (heard.speech[0].start_ms, heard.speech[-1].end_ms) == (0, 15_008)
 
 
 def test_windows_every_1500_ms_of_speech() -> None:
@@ -190,6 +194,36 @@ def test_any_step_size_gives_the_same(
     assert hear(wave, [1] * 200, channel)[0] == hear(wave, None, channel)[0]
 
 
+def live_silences(customer: Samples, agent: Samples) -> list[int]:
+    """The longest silence that a live call's page would know of after each hop, ms."""
+    turns: list[Turn] = []
+    speech: list[Speech] = []
+    found = []
+    for hop, part in enumerate(
+        load_engine(stand_in=True).hear_recording(customer, agent, hops_per_step=1), 1
+    ):
+        turns += part.turns
+        speech += part.speech
+        call = view(turns, (), speech, default_rubric(), now_ms=hop * HOP_MS, closed=False)
+        found.append(call.timing.longest_silence_ms)
+    return found
+
+
+@pytest.mark.parametrize("pause_ms", [500, 7000, 9500])
+def test_unbroken_speech_is_no_silence_while_it_lasts(pause_ms: int) -> None:
+    """A stretch of speech used to be handed out at its end only; until then it counted as silence."""
+    customer = np.concatenate([loud(2000), quiet(pause_ms + 11_500)])
+    agent = np.concatenate([quiet(2000 + pause_ms), loud(11_500)])
+    assert max(live_silences(customer, agent)) <= pause_ms + 2 * listen.FRAME_MS
+
+
+def test_both_sides_silent_is_a_silence_soon() -> None:
+    customer = np.concatenate([loud(2000), quiet(13_500)])
+    found = live_silences(customer, quiet(15_500))
+    assert 10_000 < found[-1] <= 13_500
+    assert found[-1] - found[-2] == HOP_MS
+
+
 words_and_silence = st.lists(st.tuples(st.integers(230, 4000), st.integers(20, 1500)), min_size=1, max_size=8)
 
 
@@ -203,7 +237,9 @@ def test_turns_are_in_order_and_hold_all_speech(bursts: list[tuple[int, int]]) -
         assert before.end_ms < after.end_ms if again else before.end_ms <= after.start_ms + 128
         assert before.start_ms <= after.start_ms
     for stretch in heard.speech:
-        assert any(t.start_ms <= stretch.start_ms and stretch.end_ms <= t.end_ms for t in heard.turns)
+        inside = [(max(t.start_ms, stretch.start_ms), min(t.end_ms, stretch.end_ms)) for t in heard.turns]
+        times = {ms for start, end in inside for ms in range(start, end, listen.FRAME_MS)}
+        assert times >= set(range(stretch.start_ms, stretch.end_ms, listen.FRAME_MS))
     assert len({w.start_ms for w in heard.windows}) == len(heard.windows)
 
 

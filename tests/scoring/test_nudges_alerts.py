@@ -6,7 +6,7 @@ import pytest
 
 from scoring.nudges import rule_precision
 from scoring.rubric import RubricError, default_rubric
-from scoring.types import CallView, Channel, Risk, Speech
+from scoring.types import CallView, Channel, Risk, Speech, Turn
 from scoring.view import view
 from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CALL, turns_of
 
@@ -61,6 +61,26 @@ def test_cues_fade_for_an_agent_who_answers_well() -> None:
     )
     nudges = seen([ANGRY, good, ("customer", "okay then"), other] * 6).nudges
     assert len(nudges) <= 2
+
+
+@pytest.mark.parametrize(
+    ("before", "words", "anxiety", "cued"),
+    [
+        ("explore", 14, 0.57, True),
+        ("reassure", 14, 0.57, False),  # what they tell of has perhaps just gone
+        ("reassure", 14, 0.7, True),
+        ("explore", 5, 0.7, False),  # in few words
+        ("explore", 5, 0.95, True),
+        ("explore", 14, 0.52, False),
+    ],
+)
+def test_a_doubtful_reading_needs_to_be_surer(before: str, words: int, anxiety: float, cued: bool) -> None:
+    turns = [
+        Turn(Channel.AGENT, 0, 4000, "well here we are now", 1.0, behaviours={before: 0.9}),
+        Turn(Channel.CUSTOMER, 5000, 9000, " ".join(["so"] * words), 1.0, states={"anxiety": anxiety}),
+    ]
+    call = view(turns, [], [], RUBRIC, now_ms=9000, closed=False)
+    assert [n.state for n in call.nudges] == ["anxiety"] * cued
 
 
 def test_a_calm_call_is_left_alone() -> None:
