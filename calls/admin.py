@@ -22,7 +22,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
 @admin.register(Source)
 class SourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("name", "slug", "protocol", "team", "enabled", "synthetic")
+    list_display = ("name", "slug", "protocol", "team", "enabled", "synthetic", "keep_audio")
 
 
 @admin.register(RubricVersion)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 from django.db import models
+from django.utils.translation import gettext_lazy as _
 
 from scoring.types import HELPING, Channel, Risk, State
 
@@ -48,7 +49,7 @@ MISSING = [(str(b), str(b).title()) for b in HELPING]
 class Verdict(models.TextChoices):
     """What an agent says of a cue. The first three count for its rule's precision."""
 
-    HELPFUL = "helpful", "Helpful"
-    NOT = "not", "Not helpful"
-    WRONG = "wrong", "Wrong"
-    NOT_NOW = "not_now", "Not now"
+    HELPFUL = "helpful", _("Helpful")
+    NOT = "not", _("Not helpful")
+    WRONG = "wrong", _("Wrong")
+    NOT_NOW = "not_now", _("Not now")

@@ -40,6 +40,8 @@ class Pieces:
     turns: list[t.Turn] = field(default_factory=list)
     voice: list[t.VoiceState] = field(default_factory=list)
     speech: list[t.Speech] = field(default_factory=list)
+    caller_speaks: bool = False
+    """At the end of what was heard; no row says it."""
 
 
 def load_pieces(call_ids: Sequence[str]) -> dict[str, Pieces]:
@@ -110,7 +112,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     nudges = wire.nudge_docs(view.nudges)
     if nudges != before.get("nudges", []):
         _replace_nudges(call, view.nudges)
-    call.tile = wire.tile_doc(call, view, spec.risk.help)
+    call.tile = wire.tile_doc(call, view, spec.risk.help) | {"alerts_open": wire.open_alerts(alerts)}
     group = f"call.{call.pk}"
     changed = [wire.moment_doc(m) for m in view.moments if m.t_ms >= since]
     doc = {
@@ -141,7 +143,7 @@ def _cues(
     call: Call, already: int, view: t.CallView, pieces: Pieces, spec: RubricSpec, closed: bool
 ) -> tuple[int, list[Message]]:
     """Show a cue whose moment is now, and say what came of those shown before (`already` of them)."""
-    shown = nudging.show(call, view.nudges, spec)
+    shown = nudging.show(call, view.nudges, spec, caller_speaks=pieces.caller_speaks)
     if shown is None and not already:
         return 0, []
     rows = list(call.shown_nudges.all())

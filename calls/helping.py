@@ -11,10 +11,11 @@ from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
-from calls import push, wire
+from calls import derived, push, wire
 from calls.choices import MISSING, Verdict
-from calls.models import Alert, Call, Look, Message, Note, NudgeChoices, ShownNudge, User
+from calls.models import Alert, Call, Follow, Look, Message, Note, NudgeChoices, ShownNudge, User
 
 LOOK_GOES_ON = timedelta(seconds=60)
 """A page that reloads or reconnects within this is the same look."""
@@ -40,7 +41,7 @@ def acknowledge(alert: Alert, user: User) -> None:
 
 def resolve(alert: Alert, user: User, words: str = "") -> None:
     """It is dealt with; `words` say how (up to 200 characters)."""
-    said = text(words, 200, "What was done", empty=True)
+    said = text(words, 200, _("What was done"), empty=True)
     acknowledge(alert, user)
     _alerts(alert.call, cause=alert.cause, resolved_at=None)(
         resolved_at=timezone.now(), resolved_by=user, resolution=said
@@ -51,11 +52,13 @@ def _alerts(call: Call, **which: Any) -> Any:
     def change(**values: Any) -> None:
         with transaction.atomic():
             # One at a time with a worker that records: its view must not tell of before, afterwards.
-            Call.objects.select_for_update(of=("self",)).filter(pk=call.pk).first()
+            locked = locked_call(call)
             if not Alert.objects.filter(call=call, **which).update(**values):
                 return
             rows = Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
-            _tell(call, {"type": "alerts", "alerts": wire.alert_docs(rows)}, agent=False)
+            docs = wire.alert_docs(rows)
+            _tell(call, {"type": "alerts", "alerts": docs}, agent=False)
+            _retile(locked, alerts_open=wire.open_alerts(docs))
 
     return change
 
@@ -65,11 +68,11 @@ def _alerts(call: Call, **which: Any) -> Any:
 
 def send(call: Call, sender: User, words: str) -> Message:
     """A line to the agent. BadRequest when it is empty or too long, or nobody is on the call."""
-    said = text(words, 280, "The message")
+    said = text(words, 280, _("The message"))
     if not call.is_live:
-        raise BadRequest("The call is over: write a note instead, its agent reads it too.")
+        raise BadRequest(_("The call is over: write a note instead, its agent reads it too."))
     if call.agent_id is None:
-        raise BadRequest("Nobody is assigned to this call, so there is no one to read a message.")
+        raise BadRequest(_("Nobody is assigned to this call, so there is no one to read a message."))
     with transaction.atomic():
         row = Message.objects.create(call=call, sender=sender, text=said)
         _tell(call, {"type": "message", "message": wire.message_doc(row), "urgent": True})
@@ -85,7 +88,7 @@ def mark_read(row: Message) -> None:
 
 
 def write_note(call: Call, author: User, words: str, t_ms: object = None) -> Note:
-    said = text(words, 1000, "The note")
+    said = text(words, 1000, _("The note"))
     if t_ms is not None and (isinstance(t_ms, bool) or not isinstance(t_ms, int) or not 0 <= t_ms < 2**53):
         raise BadRequest(f"t_ms must be milliseconds into the call, not {t_ms!r}.")
     with transaction.atomic():
@@ -125,7 +128,7 @@ def choose(agent: User, wanted: Mapping[str, object]) -> NudgeChoices:
             setattr(row, name, value)
     if "kinds_off" in wanted:
         kinds = wanted["kinds_off"]
-        known = [name for name, _ in MISSING]
+        known = [name for name, label in MISSING]
         if not isinstance(kinds, list) or not all(kind in known for kind in kinds):
             raise BadRequest(f"kinds_off must be a list of {', '.join(known)}.")
         row.kinds_off = sorted(set(kinds))
@@ -183,6 +186,28 @@ def close_lapsed_looks() -> int:
     return len(ids)
 
 
+# --- who follows ------------------------------------------------------------------------------
+
+
+def follow(call: Call, user: User, on: object) -> None:
+    """Keep a running call in sight on `user`'s floor, or no longer; its agent sees who follows.
+
+    BadRequest when the call is over. Said twice, nothing changes.
+    """
+    if not isinstance(on, bool):
+        raise BadRequest(f"on must be true or false, not {on!r}.")
+    with transaction.atomic():
+        call = locked_call(call)
+        if on and not call.is_live:
+            raise BadRequest(_("The call is over: there is nothing left to follow."))
+        if on:
+            Follow.objects.get_or_create(call=call, user=user, ended_at=None)
+        else:
+            Follow.objects.filter(call=call, user=user, ended_at=None).update(ended_at=timezone.now())
+        rows = call.follows.filter(ended_at=None).select_related("user")
+        _retile(call, followers=[{"id": row.user_id, "name": str(row.user)} for row in rows])
+
+
 # --- small steps ------------------------------------------------------------------------------
 
 
@@ -192,10 +217,29 @@ def text(words: object, most: int, what: str, *, empty: bool = False) -> str:
         raise BadRequest(f"{what} must be text.")
     said = " ".join(words.replace("\x00", "").split())
     if not said and not empty:
-        raise BadRequest(f"{what} is empty.")
+        raise BadRequest(_("{what} is empty.").format(what=what))
     if len(said) > most:
-        raise BadRequest(f"{what} has {len(said)} characters; at most {most} are kept. Shorten it.")
+        raise BadRequest(
+            _("{what} has {n} characters; at most {most} are kept. Shorten it.").format(
+                what=what, n=len(said), most=most
+            )
+        )
     return said
+
+
+def locked_call(call: Call) -> Call:
+    """One at a time with a worker that records, with what a tile says of it."""
+    rows = Call.objects.select_for_update(of=("self",)).select_related("source", "team", "agent")
+    return rows.get(pk=call.pk)
+
+
+def _retile(call: Call, **changes: Any) -> None:
+    """Change what a locked call's tile says of what people do; one without a tile gets it later."""
+    call.tile = call.tile | changes
+    call.save(update_fields=["tile"])
+    if "status" in call.tile:
+        messages = derived.tile_messages(call, urgent=True)
+        transaction.on_commit(lambda: push.publish(messages))
 
 
 def _tell(call: Call, event: dict[str, Any], *, agent: bool = True) -> None:

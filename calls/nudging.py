@@ -48,9 +48,14 @@ def switched_off(version: RubricVersion) -> frozenset[str]:
     return frozenset(rule for rule, p in precision(version).items() if p.switched_off)
 
 
-def show(call: Call, candidates: Sequence[t.NudgeCandidate], spec: RubricSpec) -> ShownNudge | None:
-    """Show the newest candidate if its moment is now and the agent wants it; the row, or None."""
-    if not candidates or not call.is_live or call.agent_id is None:
+def show(
+    call: Call, candidates: Sequence[t.NudgeCandidate], spec: RubricSpec, *, caller_speaks: bool = False
+) -> ShownNudge | None:
+    """Show the newest candidate if its moment is now and the agent wants it; the row, or None.
+
+    A caller who only drew breath has not finished: what is said next may change what is felt.
+    """
+    if not candidates or caller_speaks or not call.is_live or call.agent_id is None:
         return None
     newest = max(candidates, key=lambda c: c.t_ms)
     if call.media_ms - newest.t_ms > FRESH_MS:

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from typing import Any
@@ -14,20 +15,28 @@ import structlog
 from celery import current_app, shared_task
 from celery.signals import worker_ready
 from django.conf import settings
-from django.db import OperationalError
+from django.db import OperationalError, transaction
 from django.utils import timezone
+from kombu.exceptions import OperationalError as BrokerDown
 
-from calls import helping, metrics, record
+from calls import helping, keeping, metrics, record, trends
 from calls.buffer import Claim, ledger
-from calls.choices import Outcome
+from calls.choices import CallStatus, Outcome
+from calls.models import HOPS_PER_BLOCK, Call
 from calls.record import Scored
 from scoring.engine import Engine, EngineError, load_engine
-from scoring.types import CallHeard, CallWork, Channel, StreamState, StreamWork
+from scoring.types import HOP_SAMPLES, CallHeard, CallWork, Channel, Samples, StreamState, StreamWork
 
 log = structlog.get_logger(__name__)
 BEHIND_MS = 1500
 SHIFT_S = 1.0
 """How long one wake-up keeps a worker, while there is work."""
+FINISH_S = 5.0
+"""How long housekeeping finishes recordings before it looks at other things."""
+AGAIN_S = 600.0
+"""A recording that could not be finished is tried again after this."""
+MADE_UP_STAYS = timedelta(hours=6)
+"""Nobody needs a synthetic call's sound for longer, and a demo that runs for days would fill the disk."""
 
 
 @cache
@@ -76,8 +85,12 @@ def score(claims: Sequence[Claim]) -> None:
     for claim in set(claims) - set(ready):
         ledger().release(claim)
     ready = [claim for claim in ready if ledger().extend(claim)]  # else somebody else has it by now
-    batch = [result(claim, heard.get(claim.call_id), gathered[claim][1]) for claim in ready]
     try:
+        troubles = keep([gathered[claim] for claim in ready if claim.call_id in heard])
+        batch = [
+            result(claim, heard.get(claim.call_id), gathered[claim][1], troubles.get(claim.call_id, ""))
+            for claim in ready
+        ]
         record.record_scores(batch, engine().version)
     except Exception as error:
         for claim in ready:
@@ -115,7 +128,34 @@ def gather(claim: Claim) -> tuple[CallWork | None, Lost]:
     return CallWork(claim.call_id, tuple(streams), closing=not claim.hops), lost
 
 
-def result(claim: Claim, heard: CallHeard | None, lost: Lost) -> Scored:
+def keep(heard: Sequence[tuple[CallWork | None, Lost]]) -> dict[str, str]:
+    """Hand the new hops of a batch to `keeping`, where source and site keep audio. What could not be
+    heard is not kept: nobody has masked it. A note for each call whose audio could not be written."""
+    works = {work.call_id: (work, lost) for work, lost in heard if work} if keeping.is_on() else {}
+    if not works:
+        return {}
+    troubles: dict[str, str] = {}
+    wanted = Call.objects.filter(pk__in=works, source__keep_audio=True).values_list("pk", "notes")
+    for pk, notes in wanted:
+        work, lost = works[str(pk)]
+        try:
+            for stream in work.streams:
+                keeping.write(work.call_id, stream.state.channel, new_hops(stream, lost))
+        except OSError as error:
+            if not any(note.startswith(keeping.TROUBLE) for note in notes):
+                troubles[work.call_id] = keeping.words(error)
+                log.warning("audio not kept", call=work.call_id, error=str(error))
+    return troubles
+
+
+def new_hops(stream: StreamWork, lost: Lost) -> dict[int, Samples]:
+    """By index; without those that never came, whose silence must not be laid over anything."""
+    channel, first = stream.state.channel, stream.state.next_index
+    fresh = stream.audio[len(stream.audio) - stream.hops * HOP_SAMPLES :].reshape(-1, HOP_SAMPLES)
+    return {n: hop for n, hop in enumerate(fresh, first) if (channel, n) not in lost}
+
+
+def result(claim: Claim, heard: CallHeard | None, lost: Lost, trouble: str = "") -> Scored:
     """What to write for a claim. A lost hop stays lost, though silence was heard in its place."""
     outcome = Outcome.SCORED if heard else Outcome.FAILED
     outcomes = {(hop.channel, hop.index): outcome for hop in claim.hops} | lost
@@ -128,7 +168,7 @@ def result(claim: Claim, heard: CallHeard | None, lost: Lost) -> Scored:
     what = (
         "Some audio could not be scored after three tries." if claim.hops else "Its last words are missing."
     )
-    note = "" if heard else what
+    note = trouble if heard else what
     return Scored(claim.call_id, heard, outcomes, ahead, close=not claim.hops, note=note)
 
 
@@ -137,6 +177,7 @@ def settle(claim: Claim, heard: CallHeard | None) -> None:
     if not claim.hops:
         if not ledger().drop_closed(claim, heard.streams if heard else ()):
             record.reopen(claim.call_id)
+        learn_soon(claim.call_id)
         return
     states = heard.streams if heard else [skip(claim, channel) for channel in Channel]
     if ledger().done(claim, states):
@@ -171,6 +212,102 @@ def close_stale() -> None:
     for call_id in record.close_lost(since, lambda call_id: ledger().silent_since(call_id, at_ms)):
         log.warning("call lost", call=call_id)
         ledger().drop_call(call_id)
+        learn_soon(call_id)
+
+
+def learn_soon(call_id: str) -> None:
+    """A call that ended, or goes on after all. A message that is lost is made up for by `learn_missing`."""
+    with suppress(BrokerDown):
+        current_app.send_task(
+            "calls.tasks.learn_call", (call_id,), ignore_result=True, expires=3600, retry=False
+        )
+
+
+@shared_task
+def learn_call(call_id: str) -> None:
+    """A finished call's numbers enter the trends; harmless twice, late, or for a call that goes on."""
+    trends.learn(call_id)
+
+
+@shared_task
+def learn_missing(everything: bool = False) -> None:
+    """What no message reached: calls not learned yet, changed or gone."""
+    trends.learn_missing(2000 if everything else 200, since=None if everything else trends.RECENT)
+
+
+_not_before: dict[str, float] = {}
+
+
+@shared_task
+def finish_kept() -> None:
+    """The raw audio of calls that are over, however they ended, becomes what can be played."""
+    waiting = keeping.running()
+    status = {str(pk): s for pk, s in Call.objects.filter(pk__in=waiting).values_list("pk", "status")}
+    until = time.monotonic() + FINISH_S
+    for call_id in waiting:
+        if call_id not in status:
+            forget(call_id)
+        elif status[call_id] != CallStatus.LIVE and time.monotonic() >= _not_before.get(call_id, 0):
+            finish(call_id)
+        if time.monotonic() > until:
+            return
+
+
+def finish(call_id: str) -> None:
+    try:
+        keeping.finish(call_id, {channel: quiet(call_id, channel) for channel in Channel})
+    except OSError as error:
+        _not_before[call_id] = time.monotonic() + AGAIN_S
+        if note(call_id, keeping.words(error)):
+            log.warning("recording not finished", call=call_id, error=str(error))
+
+
+def quiet(call_id: str, channel: Channel) -> list[tuple[int, int]]:
+    """What of a finished call must not be heard: see keeping.quiet_spans."""
+    call = Call.objects.get(pk=call_id)
+    turns = [
+        keeping.Told(turn.start_ms, turn.end_ms, open=bool(turn.text) and not turn.redacted)
+        for turn in call.turns.filter(channel=channel).only("start_ms", "end_ms", "text", "redacted")
+    ]
+    speech = list(call.speech.filter(channel=channel).values_list("start_ms", "end_ms"))
+    blocks = call.coverage.filter(channel=channel).values_list("block", "hops")
+    failed = [
+        block * HOPS_PER_BLOCK + place
+        for block, hops in blocks
+        for place, letter in enumerate(hops)
+        if letter in (Outcome.FAILED, Outcome.SKIPPED)
+    ]
+    return keeping.quiet_spans(turns, speech, failed)
+
+
+def note(call_id: str, words: str) -> bool:
+    """Say on the call that its audio could not be kept; False if that was said before."""
+    with transaction.atomic():
+        call = Call.objects.select_for_update(of=("self",)).filter(pk=call_id).first()
+        if call is None or any(said.startswith(keeping.TROUBLE) for said in call.notes):
+            return False
+        call.notes = [*call.notes, words]
+        call.save(update_fields=["notes"])
+    return True
+
+
+@shared_task
+def forget_strays() -> None:
+    """Recordings whose call is gone (a crash came between the two), and old made-up ones."""
+    names = keeping.kept()
+    old = {"synthetic": True, "ended_at__lt": timezone.now() - MADE_UP_STAYS}
+    for start in range(0, len(names), 1000):
+        some = names[start : start + 1000]
+        stay = Call.objects.filter(pk__in=some).exclude(**old).values_list("pk", flat=True)
+        for call_id in set(some) - {str(pk) for pk in stay}:
+            forget(call_id)
+
+
+def forget(call_id: str) -> None:
+    try:
+        keeping.forget(call_id)
+    except OSError as error:
+        log.error("audio of a deleted call cannot be removed", call=call_id, error=str(error))
 
 
 @shared_task

@@ -5,11 +5,14 @@ from __future__ import annotations
 from django.urls import path
 
 from calls.views import act
+from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
 from calls.views.floor import floor
 from calls.views.home import home
 from calls.views.me import me
+from calls.views.team_trends import team_trends, trends_home
+from calls.views.trends import agent_trends, agent_trends_csv, my_csv, my_trends
 from calls.views.wall import wall
 
 urlpatterns = [
@@ -18,13 +21,21 @@ urlpatterns = [
     path("floor/wall/", wall, name="wall"),
     path("calls/", calls, name="calls"),
     path("calls/<uuid:call_id>/", call, name="call"),
+    path("calls/<uuid:call_id>/audio", audio, name="audio"),
     path("calls/<uuid:call_id>/alerts/<str:cause>/acknowledge", act.acknowledge, name="acknowledge"),
     path("calls/<uuid:call_id>/alerts/<str:cause>/resolve", act.resolve, name="resolve"),
     path("calls/<uuid:call_id>/messages", act.send, name="send"),
+    path("calls/<uuid:call_id>/follow", act.follow, name="follow"),
     path("calls/<uuid:call_id>/notes", act.note, name="note"),
     path("me/", me, name="me"),
     path("me/cues/<int:pk>/verdict", act.judge, name="judge"),
     path("me/messages/<int:pk>/read", act.read_message, name="read_message"),
     path("me/choices", act.choose, name="choose"),
+    path("trends/", trends_home, name="trends"),
+    path("me/trends/", my_trends, name="my_trends"),
+    path("me/trends.csv", my_csv, name="my_trends_csv"),
+    path("agents/<int:pk>/trends/", agent_trends, name="agent_trends"),
+    path("agents/<int:pk>/trends.csv", agent_trends_csv, name="agent_trends_csv"),
+    path("teams/<int:pk>/trends/", team_trends, name="team_trends"),
     path("cues/", cues, name="cues"),
 ]

@@ -68,6 +68,11 @@ def alert_docs(alerts: Iterable[Alert]) -> list[Doc]:
     return [alert_doc(alert) for alert in sorted(alerts, key=lambda a: (a.t_ms, a.cause))]
 
 
+def open_alerts(docs: Iterable[Doc]) -> int:
+    """How many of these nobody looks after yet."""
+    return sum(not doc["acknowledged_at"] and not doc["resolved_at"] for doc in docs)
+
+
 def nudge_doc(nudge: Nudge | NudgeCandidate) -> Doc:
     return {
         "t_ms": nudge.t_ms,
@@ -131,6 +136,7 @@ def look_doc(row: Look) -> Doc:
         "who": person(row.user),
         "began_at": iso(row.began_at),
         "open": row.open,
+        "listened_at": iso(row.listened_at),
     }
 
 
@@ -205,12 +211,14 @@ def tile_doc(call: Call, view: CallView, threshold: float) -> Doc:
     }
 
 
-WALL_LEAVES_OUT = ("agent", "quote", "about", "standing", "spark", "label")
+WALL_LEAVES_OUT = ("agent", "quote", "about", "standing", "spark", "label", "followers")
 
 
 def wall_tile(tile: Doc) -> Doc:
     """A tile for a wall: initials instead of the name, and nothing the caller said."""
-    return tile | {name: [] if name == "spark" else "" for name in WALL_LEAVES_OUT if name in tile}
+    return tile | {
+        name: [] if isinstance(tile[name], list) else "" for name in WALL_LEAVES_OUT if name in tile
+    }
 
 
 def change(moments: Sequence[MomentPoint], now_ms: int, span_ms: int) -> float | None:

@@ -160,6 +160,8 @@ class Demo:
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
             "PYTHONUNBUFFERED": "1",
+            "KEEP_AUDIO": "1",  # of the made-up calls: seed_demo says so for their source alone
+            "AUDIO_DIR": str(self.state / "audio"),
         } | inherited
         self.env |= {
             "DATABASE_URL": urls.database,

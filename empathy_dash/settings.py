@@ -131,9 +131,17 @@ CELERY_BEAT_SCHEDULE = {
     "reconcile": {"task": "calls.tasks.reconcile", "schedule": 1.0, "options": {"expires": 5}},
     "close-stale": {"task": "calls.tasks.close_stale", "schedule": 10.0, "options": {"expires": 10}},
     "close-looks": {"task": "calls.tasks.close_looks", "schedule": 10.0, "options": {"expires": 10}},
+    "learn-missing": {"task": "calls.tasks.learn_missing", "schedule": 60.0, "options": {"expires": 60}},
+    "learn-all": {"task": "calls.tasks.learn_missing", "schedule": 86400.0, "args": (True,)},
+    "finish-kept": {"task": "calls.tasks.finish_kept", "schedule": 5.0, "options": {"expires": 5}},
+    "forget-strays": {"task": "calls.tasks.forget_strays", "schedule": 3600.0, "options": {"expires": 60}},
 }
 SCORE_BATCH = env.integer("SCORE_BATCH", 32)
 STALE_CALL_S = env.integer("STALE_CALL_S", 45)
+# A source must say so too; web, workers and housekeeping need the same folder.
+KEEP_AUDIO = env.flag("KEEP_AUDIO")
+STATE_HOME = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
+AUDIO_DIR = Path(env.text("AUDIO_DIR", str(STATE_HOME / "empathy-dash" / "audio"))).expanduser()
 
 # --- models ----------------------------------------------------------------------------------
 VOICE_MODEL = env.text("VOICE_MODEL")
@@ -147,6 +155,8 @@ os.environ |= {"VOICE_MODEL_DIGEST": VOICE_MODEL_DIGEST, "VOICE_MODEL_LABELS": V
 
 # --- pages -----------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
+LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LOCALE_PATHS = [BASE_DIR / "calls" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = True

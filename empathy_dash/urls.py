@@ -2,9 +2,14 @@ from __future__ import annotations
 
 from django.contrib import admin
 from django.urls import include, path, re_path
+from django.views.decorators.cache import cache_control
+from django.views.decorators.http import conditional_page
+from django.views.i18n import JavaScriptCatalog, set_language
 
 from calls import ops
 from calls.views import errors
+
+words = cache_control(private=True, no_cache=True)(conditional_page(JavaScriptCatalog.as_view()))
 
 urlpatterns = [
     path("admin/", admin.site.urls),
@@ -13,6 +18,8 @@ urlpatterns = [
     path("health/live", ops.live),
     path("health/ready", ops.ready),
     path("metrics", ops.metrics),
+    path("language/", set_language, name="set_language"),
+    path("language/words.js", words, name="javascript-catalog"),
     path("", include("calls.urls")),
 ]
 

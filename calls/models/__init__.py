@@ -1,7 +1,7 @@
 """The nouns of the product, as stored. Behaviour that needs only a row lives on the row."""
 
 from calls.models.calls import Call, CallQuerySet
-from calls.models.help import Look, Message, Note, NudgeChoices, ShownNudge
+from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.people import Team, User
 from calls.models.rubrics import Rubric, RubricVersion
 from calls.models.scores import (
@@ -15,13 +15,18 @@ from calls.models.scores import (
     VoiceWindow,
 )
 from calls.models.sources import Source
+from calls.models.trends import AgentWeek, CallFact, EngineVersion, TeamFelt, TeamWeek
 
 __all__ = [
     "HOPS_PER_BLOCK",
+    "AgentWeek",
     "Alert",
     "Call",
+    "CallFact",
     "CallQuerySet",
     "CoverageBlock",
+    "EngineVersion",
+    "Follow",
     "Look",
     "Message",
     "Moment",
@@ -34,6 +39,8 @@ __all__ = [
     "ShownNudge",
     "Speech",
     "Team",
+    "TeamFelt",
+    "TeamWeek",
     "Turn",
     "User",
     "VoiceWindow",

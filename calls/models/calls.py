@@ -4,10 +4,11 @@ import uuid
 from typing import Any
 
 from django.conf import settings
-from django.db import models
+from django.db import models, transaction
 from django.urls import reverse
 from django.utils import timezone
 
+from calls import keeping
 from calls.choices import CallStatus
 from calls.models.people import Team
 from calls.models.rubrics import RubricVersion
@@ -22,6 +23,21 @@ class CallQuerySet(models.QuerySet["Call"]):
         """Live first, then the newest."""
         is_live = models.Case(models.When(status=CallStatus.LIVE, then=0), default=1)
         return self.select_related("agent", "team", "source").order_by(is_live, "-started_at")
+
+    def delete(self) -> tuple[int, dict[str, int]]:
+        """Kept audio goes too, once that is certain. (Housekeeping looks for what a crash left behind.)"""
+        gone = list(self.values_list("pk", flat=True))
+        deleted = super().delete()
+        transaction.on_commit(lambda: _forget(gone), robust=True)
+        return deleted
+
+    delete.alters_data = True  # type: ignore[attr-defined]
+    delete.queryset_only = True  # type: ignore[attr-defined]
+
+
+def _forget(gone: list[uuid.UUID]) -> None:
+    for pk in gone:
+        keeping.forget(pk)
 
 
 class Call(models.Model):
@@ -65,6 +81,12 @@ class Call(models.Model):
     def get_absolute_url(self) -> str:
         return reverse("call", args=[self.pk])
 
+    def delete(self, *args: Any, **kwargs: Any) -> tuple[int, dict[str, int]]:
+        gone = [self.pk]
+        deleted = super().delete(*args, **kwargs)
+        transaction.on_commit(lambda: _forget(gone), robust=True)
+        return deleted
+
     @property
     def is_live(self) -> bool:
         return self.status == CallStatus.LIVE
@@ -89,5 +111,7 @@ class Call(models.Model):
             "started_at": self.started_at.isoformat(),
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             "media_ms": self.media_ms,
+            "alerts_open": self.tile.get("alerts_open", 0) if self.tile else 0,
+            "followers": self.tile.get("followers", []) if self.tile else [],
             "scored_at": self.scored_at.isoformat() if self.scored_at else None,
         }

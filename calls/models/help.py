@@ -1,4 +1,4 @@
-"""What people do about a call: cues an agent was shown and judged, messages, notes, and who looked."""
+"""What people do about a call: cues shown and judged, messages, notes, who looked and who follows."""
 
 from __future__ import annotations
 
@@ -86,7 +86,25 @@ class Look(models.Model):
     began_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField(default=timezone.now, help_text="When the page was last heard of.")
     open = models.BooleanField(default=True)
+    listened_at = models.DateTimeField(null=True, blank=True, help_text="When they began to play the call.")
 
     class Meta:
         ordering = ("began_at", "pk")
         indexes = [models.Index(fields=("call", "user", "-began_at"), name="look_call_user")]
+
+
+class Follow(models.Model):
+    """A supervisor keeps a running call in sight on the floor. Its agent sees who does."""
+
+    call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="follows")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="follows")
+    began_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(
+                fields=("call", "user"), condition=models.Q(ended_at=None), name="one_open_follow"
+            )
+        ]
+        ordering = ("began_at", "pk")

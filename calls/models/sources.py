@@ -62,6 +62,11 @@ class Source(models.Model):
         help_text="Where a supervisor listens or barges in, in the phone system: an https address that may "
         "hold {call} (its own name for the call) and {agent} (the user name).",
     )
+    keep_audio = models.BooleanField(
+        default=False,
+        help_text="Keep what is said, to be played on the call's page. Only where the site's KEEP_AUDIO is "
+        "on too. Callers and agents must have been told; docs/recordings.md says what is kept.",
+    )
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:

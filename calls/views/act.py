@@ -71,6 +71,11 @@ def send(user: User, said: dict[str, Any], call_id: UUID) -> None:
 
 
 @act
+def follow(user: User, said: dict[str, Any], call_id: UUID) -> None:
+    helping.follow(watched(user, call_id), user, said.get("on"))
+
+
+@act
 def note(user: User, said: dict[str, Any], call_id: UUID) -> None:
     """Supervisors, and the call's own agent."""
     helping.write_note(access.get_call_or_404(user, call_id), user, said.get("text", ""), said.get("t_ms"))

@@ -10,11 +10,13 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import reverse
 from django.utils import timezone
+from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from calls import access, helping, live
+from calls import access, helping, keeping, live
 from calls.choices import Verdict
 from calls.models import Call, User
 from calls.views.paint import LOOK, clock, elapsed_ms, tile_paint, turn_paint
@@ -48,10 +50,24 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     helps = access.may_see_floor(request.user)
     messages = helps and found.is_live and found.agent_id is not None
     context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages)
+    context["recording"] = recording(found)
     if helps and found.is_live:
         who = found.agent.username if found.agent else ""
         context["listen"] = found.source.listen_address(found.external_ref, who)
     return render(request, "call/call.html", context)
+
+
+def recording(call: Call) -> dict[str, str]:
+    """Where it can be played; else, in words, why it cannot."""
+    if not call.is_live and keeping.find(call.pk):
+        return {"address": reverse("audio", args=[call.pk]), "length": clock(call.media_ms)}
+    if not call.is_live and keeping.is_waiting(call.pk):
+        return {"words": gettext("The recording is being made. Load the page again in a minute.")}
+    if not (keeping.is_on() and call.source.keep_audio):
+        return {"words": gettext("No audio is kept for this source.")}
+    if call.is_live:
+        return {"words": gettext("The recording can be played here after the call.")}
+    return {"words": gettext("No audio is kept of this call.")}
 
 
 def call_context(
@@ -76,10 +92,17 @@ def alert_paint(alert: dict[str, Any]) -> dict[str, Any]:
     """Times stay ISO here: only the browser knows what is local."""
     resolved, taken = alert.get("resolved_at"), alert.get("acknowledged_at")
     by = alert.get("resolved_by") if resolved else alert.get("acknowledged_by")
-    fate = "Resolved" if resolved else "Acknowledged" if taken else "Nobody looks after it yet."
     return alert | {
         "risk_look": LOOK["risk"][alert["severity"]],
         "at": clock(alert["t_ms"]),
-        "fate": f"{fate} by {by}" if by else fate,
+        "fate": fate(bool(resolved), bool(taken), by or ""),
         "open": not resolved and not taken,
     }
+
+
+def fate(resolved: bool, taken: bool, by: str) -> str:
+    if resolved:
+        return gettext("Resolved by %(by)s") % {"by": by} if by else gettext("Resolved")
+    if taken:
+        return gettext("Acknowledged by %(by)s") % {"by": by} if by else gettext("Acknowledged")
+    return gettext("Nobody looks after it yet.")

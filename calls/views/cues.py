@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 
 from calls import access, nudging
@@ -22,15 +23,15 @@ ENOUGH = 5
 """From so many on a share is told."""
 MOMENT_WORDS = {
     "caller-stops": "",
-    "silence": "after a long silence",
-    "interrupted": "after cutting in",
+    "silence": gettext_lazy("after a long silence"),
+    "interrupted": gettext_lazy("after cutting in"),
 }
 MISSING_WORDS = {
-    "acknowledge": "the feeling not named yet",
-    "understand": "not summed up yet",
-    "explore": "nobody asked yet",
-    "own": "no apology yet",
-    "reassure": "no next step yet",
+    "acknowledge": gettext_lazy("the feeling not named yet"),
+    "understand": gettext_lazy("not summed up yet"),
+    "explore": gettext_lazy("nobody asked yet"),
+    "own": gettext_lazy("no apology yet"),
+    "reassure": gettext_lazy("no next step yet"),
 }
 
 
@@ -83,7 +84,9 @@ def rule_row(rule: NudgeRule, rows: list[ShownNudge], known: RulePrecision) -> d
         "shown": len(rows),
         "taken_words": share(len(taken), len(settled)),
         "verdicts": [(Verdict(name).label, said[name]) for name in Verdict.values],
-        "precision_words": f"{known.precision:.0%}, {counted(verdicts)}" if verdicts else "no verdict yet",
+        "precision_words": f"{known.precision:.0%}, {counted(verdicts)}"
+        if verdicts
+        else gettext("no verdict yet"),
         "recovered_taken": recovered(taken),
         "recovered_missed": recovered(missed),
         "switched_off": known.switched_off,
@@ -97,11 +100,12 @@ def recovered(rows: list[ShownNudge]) -> str:
 
 
 def counted(verdicts: int) -> str:
-    return f"{verdicts} verdict{'' if verdicts == 1 else 's'}"
+    return ngettext("%s verdict", "%s verdicts", verdicts) % verdicts
 
 
 def share(part: int, whole: int) -> str:
     """In words that claim nothing from a handful."""
     if whole < ENOUGH:
-        return f"{part} of {whole}, too few to say" if whole else "none yet"
-    return f"{part / whole:.0%} of {whole}"
+        few = gettext("{part} of {whole}, too few to say").format(part=part, whole=whole)
+        return few if whole else gettext("none yet")
+    return gettext("{share} of {whole}").format(share=f"{part / whole:.0%}", whole=whole)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    words = "Nothing is here, or it is not yours to see."
-    return _page(request, 404, "Not found", words)
+    words = _("Nothing is here, or it is not yours to see.")
+    return _page(request, 404, _("Not found"), words)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
-    words = "This action was refused. If you had the page open for long, go back, reload and try again."
-    return _page(request, 403, "Not allowed", words)
+    words = _("This action was refused. If you had the page open for long, go back, reload and try again.")
+    return _page(request, 403, _("Not allowed"), words)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:

@@ -9,6 +9,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
@@ -19,11 +20,11 @@ from calls.views.paint import LOOK, Doc, tile_paint
 CUE_STAYS = timedelta(seconds=45)
 """A cue that nobody judged leaves the screen after so long: the talk has gone on."""
 KINDS = {
-    "acknowledge": "names what the caller feels",
-    "understand": "shows that you understood",
-    "explore": "asks what is wrong",
-    "own": "says so when something was our fault",
-    "reassure": "says what happens next",
+    "acknowledge": gettext_lazy("names what the caller feels"),
+    "understand": gettext_lazy("shows that you understood"),
+    "explore": gettext_lazy("asks what is wrong"),
+    "own": gettext_lazy("says so when something was our fault"),
+    "reassure": gettext_lazy("says what happens next"),
 }
 KEYS = {"helpful": "h", "not": "n", "wrong": "w", "not_now": "x"}
 

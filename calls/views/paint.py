@@ -10,44 +10,53 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
+from django.utils.functional import lazy
+from django.utils.translation import gettext, ngettext
+from django.utils.translation import gettext_lazy as _
+
+from calls.views.said import sayings
+
 Doc = dict[str, Any]
 
 LOOK: Doc = {
-    "risk": {"calm": ["○", "Calm"], "watch": ["◐", "Watch"], "help": ["⬢", "Help now"]},
+    "risk": {"calm": ["○", _("Calm")], "watch": ["◐", _("Watch")], "help": ["⬢", _("Help now")]},
     "state": {
-        "calm": ["●", "Calm"],
-        "satisfaction": ["▲", "Satisfied"],
-        "sadness": ["▼", "Sad"],
-        "frustration": ["◆", "Frustrated"],
-        "anxiety": ["✚", "Anxious"],
-        "confusion": ["■", "Confused"],
-        "unsure": ["◌", "Unsure"],
+        "calm": ["●", _("Calm")],
+        "satisfaction": ["▲", _("Satisfied")],
+        "sadness": ["▼", _("Sad")],
+        "frustration": ["◆", _("Frustrated")],
+        "anxiety": ["✚", _("Anxious")],
+        "confusion": ["■", _("Confused")],
+        "unsure": ["◌", _("Unsure")],
     },
     "behaviour": {
-        "acknowledge": ["✓", "acknowledges"],
-        "understand": ["✓", "understands"],
-        "explore": ["✓", "explores"],
-        "own": ["✓", "owns it"],
-        "reassure": ["✓", "reassures"],
-        "courtesy": ["·", "courtesy"],
-        "dismissive": ["✕", "dismissive"],
-        "blaming": ["✕", "blaming"],
+        "acknowledge": ["✓", _("acknowledges")],
+        "understand": ["✓", _("understands")],
+        "explore": ["✓", _("explores")],
+        "own": ["✓", _("owns it")],
+        "reassure": ["✓", _("reassures")],
+        "courtesy": ["·", _("courtesy")],
+        "dismissive": ["✕", _("dismissive")],
+        "blaming": ["✕", _("blaming")],
     },
     "loyalty": {
-        "at_risk": ["▾", "At risk"],
-        "steady": ["▸", "Steady"],
-        "strengthened": ["▴", "Strengthened"],
+        "at_risk": ["▾", _("At risk")],
+        "steady": ["▸", _("Steady")],
+        "strengthened": ["▴", _("Strengthened")],
     },
     "target": {"help": 0, "empathy": 60, "lag_ms": 2000},
     "low_confidence": 0.5,
     "stale_ms": 5000,
     "ended_stays_ms": 8000,
     "gap_ms": 8000,
+    "said": lazy(sayings, dict)(),
 }
 RANK = {"help": 0, "watch": 1, "calm": 2}
 BAND = 6
 SPARK_W, SPARK_H = 120, 32
 SPARK_SPAN_MS = 60_000
+JUST_NOW_MS = 2000
+"""A fresh score's age is not counted by the second: nobody acts on it, and it would write every tile anew."""
 LIKELY = 0.35
 """A state or behaviour below this is not named under a turn."""
 
@@ -58,6 +67,11 @@ def clock(ms: float) -> str:
     return f"{hours}:{minutes:02d}:{seconds % 60:02d}" if hours else f"{minutes}:{seconds % 60:02d}"
 
 
+def lasted(ms: float) -> str:
+    """How long, for a wall: whole minutes once there is one."""
+    return clock(ms) if ms < 60_000 else gettext("%s min") % int(ms // 60_000)
+
+
 def elapsed_ms(tile: Doc, now: datetime) -> float:
     end = datetime.fromisoformat(tile["ended_at"]) if tile.get("ended_at") else now
     return (end - datetime.fromisoformat(tile["started_at"])).total_seconds() * 1000
@@ -66,7 +80,7 @@ def elapsed_ms(tile: Doc, now: datetime) -> float:
 def empathy_words(tile: Doc) -> str:
     if tile["empathy"] is not None:
         return str(round(tile["empathy"]))
-    return "not yet" if tile.get("courtesy") is None else "courtesy only"
+    return gettext("not yet") if tile.get("courtesy") is None else gettext("courtesy only")
 
 
 def change_words(tile: Doc) -> str:
@@ -75,7 +89,7 @@ def change_words(tile: Doc) -> str:
         return ""
     rounded = round(change)
     arrow = "▴" if rounded > 0 else "▾" if rounded < 0 else "▸"
-    return f"{arrow} {abs(rounded)} in 60 s" if rounded else f"{arrow} steady"
+    return gettext("%s in 60 s") % f"{arrow} {abs(rounded)}" if rounded else f"{arrow} {gettext('steady')}"
 
 
 def spark_path(points: list[list[float]], media_ms: float) -> str:
@@ -105,11 +119,13 @@ def tile_paint(tile: Doc, now: datetime) -> Doc:
         "intensity_words": "" if tile["state"] in ("calm", "unsure") else f"{tile['intensity']:.0%}",
         "low": tile["confidence"] < LOOK["low_confidence"],
         "elapsed": clock(elapsed_ms(tile, now)),
+        "lasted": lasted(elapsed_ms(tile, now)),
         "empathy_words": empathy_words(tile),
         "change_words": change_words(tile),
         "spark_d": spark_path(tile["spark"], tile["media_ms"]),
         "threshold_y": f"{SPARK_H - 1 - (SPARK_H - 2) * tile['threshold']:.1f}",
         "stale": stale,
+        "alerts_words": alerts_words(tile.get("alerts_open", 0)),
         "age_words": age_words(tile, age_ms),
         "about_once": ""
         if tile.get("quote") and tile["quote"] in tile.get("about", "")
@@ -117,16 +133,20 @@ def tile_paint(tile: Doc, now: datetime) -> Doc:
     }
 
 
+def alerts_words(n: int) -> str:
+    return ngettext("%s open alert", "%s open alerts", n) % n if n else ""
+
+
 def age_words(tile: Doc, age_ms: float | None) -> str:
     if tile["status"] != "live":
-        return "ended" if tile["status"] == "ended" else "stream lost"
+        return gettext("ended") if tile["status"] == "ended" else gettext("stream lost")
     if age_ms is None:
-        return "no score yet"
+        return gettext("no score yet")
     seconds = max(0, int(age_ms // 1000))
     if age_ms <= LOOK["stale_ms"]:
-        return f"scored {seconds} s ago"
+        return gettext("scored %s s ago") % seconds if age_ms >= JUST_NOW_MS else gettext("scored just now")
     at = datetime.fromisoformat(tile["scored_at"]).strftime("%H:%M:%S UTC")
-    return f"stale since {at}"
+    return gettext("stale since %s") % at
 
 
 def floor_paint(floor: Doc, wanted: dict[str, str]) -> Doc:
@@ -190,7 +210,7 @@ def turn_paint(turn: Doc) -> Doc:
     named = sorted(((v, k) for k, v in felt.items() if v >= LIKELY), reverse=True)[:2]
     return turn | {
         "at": clock(turn["start_ms"]),
-        "who": "Caller" if turn["channel"] == "customer" else "Agent",
+        "who": gettext("Caller") if turn["channel"] == "customer" else gettext("Agent"),
         "pieces": marked(turn["text"], turn["cues"]),
         "low": turn["confidence"] < LOOK["low_confidence"],
         "marks": [{"label": k, "look": label_look(k), "percent": f"{v:.0%}"} for v, k in named],

@@ -3,7 +3,7 @@ import { composer } from "./call-compose.js";
 import { post } from "./post.js";
 import { atWords, put, rows, whenUnfocused } from "./call-rows.js";
 import { make, whenChanged } from "./nodes.js";
-import { riskLook } from "./words.js";
+import { riskLook, said as sentence } from "./words.js";
 
 const MOST = 200;
 
@@ -17,9 +17,9 @@ export function alertsPanel(section, { call, helps, places }) {
   // The newest alert that nobody looks after yet.
   async function acknowledgeNewest() {
     const open = alerts.findLast((alert) => !alert.acknowledged_at && !alert.resolved_at);
-    if (!open) return put(status, "No alert is open.");
+    if (!open) return put(status, gettext("No alert is open."));
     const trouble = await post(`${call}alerts/${encodeURIComponent(open.cause)}/acknowledge`);
-    put(status, trouble || `Acknowledged: ${open.title}`);
+    put(status, trouble || interpolate(gettext("Acknowledged: %s"), [sentence(open.title)]));
   }
 
   return {
@@ -53,7 +53,7 @@ function alertRow({ cause, t_ms }, { path, helps, places }) {
       node.toggleAttribute("data-open", !alert.acknowledged_at && !alert.resolved_at);
       node.toggleAttribute("data-resolved", Boolean(alert.resolved_at));
       put(sign, glyph);
-      put(title, alert.title);
+      put(title, sentence(alert.title));
       put(word, `${risk} · `);
       if (at !== alert.t_ms) second.replaceChildren(places.link((at = alert.t_ms)));
       put(quote, alert.quote ? ` · “${alert.quote}”` : "");
@@ -61,36 +61,37 @@ function alertRow({ cause, t_ms }, { path, helps, places }) {
       acts.update(alert);
     },
     leave() {
-      put(fate, "Withdrawn: what raised it was taken back.");
+      put(fate, gettext("Withdrawn: what raised it was taken back."));
     },
   };
 }
 
 function fateWords(alert) {
-  const by = (name) => (name ? ` by ${name}` : "");
   const parts = [];
-  if (alert.acknowledged_at) parts.push(`Acknowledged${by(alert.acknowledged_by)}, ${atWords(alert.acknowledged_at)}`);
-  if (alert.resolved_at) parts.push(`✓ Resolved${by(alert.resolved_by)}, ${atWords(alert.resolved_at)}${alert.resolution ? `: “${alert.resolution}”` : ""}`);
-  return parts.join(" · ") || "Nobody looks after it yet.";
+  if (alert.acknowledged_at) parts.push(actWords(gettext("Acknowledged, %s"), gettext("Acknowledged by %s, %s"), alert.acknowledged_by, alert.acknowledged_at));
+  if (alert.resolved_at) parts.push(`✓ ${actWords(gettext("Resolved, %s"), gettext("Resolved by %s, %s"), alert.resolved_by, alert.resolved_at)}${alert.resolution ? `: “${alert.resolution}”` : ""}`);
+  return parts.join(" · ") || gettext("Nobody looks after it yet.");
 }
+
+const actWords = (alone, by, name, iso) => (name ? interpolate(by, [name, atWords(iso)]) : interpolate(alone, [atWords(iso)]));
 
 // A button whose work is done goes away, but not from under the focus.
 function alertActs(node, path, titleId) {
   const id = `${titleId}-done`;
-  const acknowledge = make("button", { type: "button", "aria-describedby": titleId }, "Acknowledge");
-  const open = make("button", { type: "button", "aria-describedby": titleId, "aria-expanded": "false", "aria-controls": id }, "Resolve …");
+  const acknowledge = make("button", { type: "button", "aria-describedby": titleId }, gettext("Acknowledge"));
+  const open = make("button", { type: "button", "aria-describedby": titleId, "aria-expanded": "false", "aria-controls": id }, gettext("Resolve …"));
   const box = make("input", { type: "text", id: `${id}-words`, autocomplete: "off", "aria-describedby": `${id}-said` });
   const form = make(
     "form",
     { id, class: "compose", hidden: true },
-    make("label", { for: box.id, class: "small" }, "What was done (optional)"),
-    make("div", { class: "line" }, box, make("button", { class: "primary", type: "submit" }, "Resolve")),
+    make("label", { for: box.id, class: "small" }, gettext("What was done (optional)")),
+    make("div", { class: "line" }, box, make("button", { class: "primary", type: "submit" }, gettext("Resolve"))),
     make("p", { class: "small under" }, make("span", { id: `${id}-said`, role: "status", class: "said", "data-said": true }), make("span", { class: "quiet count", "data-count": true })),
   );
   const said = make("p", { class: "small said", role: "status" });
   node.append(make("div", { class: "acts" }, acknowledge, open), said, form);
 
-  composer(form, { path: () => `${path}resolve`, body: (text) => ({ resolution: text }), done: "Resolved.", most: MOST, enter: true });
+  composer(form, { path: () => `${path}resolve`, body: (text) => ({ resolution: text }), done: gettext("Resolved."), most: MOST, enter: true });
   const expand = (on) => {
     form.hidden = !on;
     open.setAttribute("aria-expanded", String(on));
@@ -110,7 +111,7 @@ function alertActs(node, path, titleId) {
     if (acknowledge.hasAttribute("aria-disabled")) return;
     acknowledge.setAttribute("aria-disabled", "true");
     const trouble = await post(`${path}acknowledge`);
-    put(said, trouble || "Acknowledged.");
+    put(said, trouble || gettext("Acknowledged."));
     said.toggleAttribute("data-bad", Boolean(trouble));
     if (trouble) acknowledge.removeAttribute("aria-disabled");
   });

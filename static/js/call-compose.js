@@ -13,7 +13,7 @@ export function composer(form, { path, body, done, most, enter = false, sent = (
 
   function count() {
     const length = lengthOf(box.value);
-    counter.textContent = length > most ? `${length} / ${most} · ${length - most} too many` : `${length} / ${most}`;
+    counter.textContent = length > most ? `${length} / ${most} · ${interpolate(gettext("%s too many"), [length - most])}` : `${length} / ${most}`;
     counter.toggleAttribute("data-over", length > most);
   }
 
@@ -27,7 +27,7 @@ export function composer(form, { path, body, done, most, enter = false, sent = (
     if (busy) return;
     busy = true;
     const text = box.value;
-    say("Sending …");
+    say(gettext("Sending …"));
     const trouble = await post(path(), body(text));
     busy = false;
     if (trouble) return say(trouble, true);

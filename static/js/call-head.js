@@ -1,6 +1,6 @@
 // The strip over a call: risk, state, empathy, elapsed, age of the last score.
 import { serverNow, timeOfDay } from "./clock.js";
-import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, stateLook } from "./words.js";
+import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, said, stateLook } from "./words.js";
 
 export function callHead(root) {
   const parts = {};
@@ -31,20 +31,20 @@ export function callHead(root) {
     const known = tile.empathy !== null && tile.empathy_low !== null && tile.empathy_low !== undefined;
     put("interval", known ? `${Math.round(tile.empathy_low)}–${Math.round(tile.empathy_high)}` : "");
     put("change", changeWords(tile));
-    put("elapsed_name", live ? "Running" : "Lasted");
+    put("elapsed_name", live ? gettext("Running") : gettext("Lasted"));
     put("elapsed", clock((tile.ended_at ? Date.parse(tile.ended_at) : now) - Date.parse(tile.started_at)));
-    put("reason", tile.reason);
-    put("about", tile.about ?? "");
-    put("standing", tile.standing ?? "");
+    put("reason", said(tile.reason));
+    put("about", said(tile.about ?? ""));
+    put("standing", said(tile.standing ?? ""));
     put("age", ageWords(tile, live, age, scoredAt, stale, frozenAt));
   };
 }
 
 function ageWords(tile, live, age, scoredAt, stale, frozen) {
-  if (!live) return tile.status === "ended" ? "call ended" : "stream lost";
-  if (age === null) return tile.not_scored || "no score yet";
-  const waiting = tile.not_scored ? ` · ${tile.not_scored}` : "";
-  if (frozen) return `at ${timeOfDay(scoredAt)}${waiting}`;
-  if (stale) return `stale since ${timeOfDay(scoredAt)}${waiting}`;
-  return `${Math.max(0, Math.floor(age / 1000))} s ago${waiting}`;
+  if (!live) return tile.status === "ended" ? gettext("call ended") : gettext("stream lost");
+  if (age === null) return said(tile.not_scored) || gettext("no score yet");
+  const waiting = tile.not_scored ? ` · ${said(tile.not_scored)}` : "";
+  if (frozen) return interpolate(gettext("at %s"), [timeOfDay(scoredAt)]) + waiting;
+  if (stale) return interpolate(gettext("stale since %s"), [timeOfDay(scoredAt)]) + waiting;
+  return interpolate(gettext("%s s ago"), [Math.max(0, Math.floor(age / 1000))]) + waiting;
 }

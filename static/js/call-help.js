@@ -3,10 +3,11 @@
 import { composer } from "./call-compose.js";
 import { atWords, put, rows } from "./call-rows.js";
 import { make, whenChanged } from "./nodes.js";
-import { LOOK, clock, stateLook } from "./words.js";
+import { LOOK, clock, said, stateLook } from "./words.js";
 
 const key = (row) => row.id;
 const newest = (list) => list.toReversed();
+const around = (words, node) => words.split(/(%s)/).map((part) => (part === "%s" ? node : part));
 const instant = (iso) => make("time", { datetime: iso }, atWords(iso));
 
 // The form is there for supervisors, while the call runs and an agent is on it.
@@ -14,7 +15,7 @@ export function messagesPanel(section, { call }) {
   const form = section.querySelector("form");
   const none = section.querySelector("[data-none]");
   const draw = rows(section.querySelector("[data-messages]"), key, messageRow);
-  const writer = form && composer(form, { path: () => `${call}messages`, body: (text) => ({ text }), done: "Sent.", most: 280, enter: true });
+  const writer = form && composer(form, { path: () => `${call}messages`, body: (text) => ({ text }), done: gettext("Sent."), most: 280, enter: true });
   const drawAll = whenChanged((messages) => {
     none.hidden = messages.length > 0;
     draw(newest(messages));
@@ -27,7 +28,7 @@ export function messagesPanel(section, { call }) {
     if (writer && !live && !over) {
       over = true;
       // Words that were begun stay, to be copied into a note.
-      if (writer.box.value.trim() || form.contains(document.activeElement)) writer.say("The call is over: write a note instead.", true);
+      if (writer.box.value.trim() || form.contains(document.activeElement)) writer.say(gettext("The call is over: write a note instead."), true);
       else form.hidden = true;
     } else if (live) {
       over = false;
@@ -42,10 +43,10 @@ function messageRow(message) {
   const node = make(
     "li",
     {},
-    make("p", { class: "small quiet by" }, make("strong", {}, message.sender || "Somebody"), instant(message.sent_at), read),
+    make("p", { class: "small quiet by" }, make("strong", {}, message.sender || gettext("Somebody")), instant(message.sent_at), read),
     make("p", {}, message.text),
   );
-  return { node, update: (now) => put(read, now.read_at ? `✓ read ${atWords(now.read_at)}` : "○ not read yet") };
+  return { node, update: (now) => put(read, now.read_at ? `✓ ${interpolate(gettext("read %s"), [atWords(now.read_at)])}` : `○ ${gettext("not read yet")}`) };
 }
 
 export function notesPanel(section, { call, places }) {
@@ -67,7 +68,7 @@ export function notesPanel(section, { call, places }) {
   const { box } = composer(form, {
     path: () => `${call}notes`,
     body: (text) => ({ text, t_ms: seconds[about.value]() }),
-    done: "Noted.",
+    done: gettext("Noted."),
     most: 1000,
     sent: () => box.value || restart(),
   });
@@ -100,13 +101,13 @@ export function notesPanel(section, { call, places }) {
   });
   places.onPick((t_ms) => {
     turn = t_ms;
-    offer("turn", true, `the turn at ${clock(t_ms)}`);
+    offer("turn", true, interpolate(gettext("the turn at %s"), [clock(t_ms)]));
     choose("turn");
   });
 
   function label() {
     if (document.activeElement === about) return; // not while its list may be open
-    offer("now", live || begun !== null, begun === null ? `now, ${clock(heard)}` : `${clock(begun)}, when you began to write`);
+    offer("now", live || begun !== null, begun === null ? interpolate(gettext("now, %s"), [clock(heard)]) : interpolate(gettext("%s, when you began to write"), [clock(begun)]));
   }
 
   return (notes, tile) => {
@@ -122,11 +123,11 @@ export function notesPanel(section, { call, places }) {
 }
 
 function noteRow(note, places) {
-  const at = note.t_ms === null ? make("span", {}, "the whole call") : make("span", {}, "at ", places.link(note.t_ms));
+  const at = note.t_ms === null ? make("span", {}, gettext("the whole call")) : make("span", {}, ...around(gettext("at %s"), places.link(note.t_ms)));
   const node = make(
     "li",
     {},
-    make("p", { class: "small quiet by" }, make("strong", {}, note.author || "Somebody"), instant(note.written_at), at),
+    make("p", { class: "small quiet by" }, make("strong", {}, note.author || gettext("Somebody")), instant(note.written_at), at),
     make("p", {}, note.text),
   );
   return { node, update() {} };
@@ -147,18 +148,18 @@ function cueRow(cue, places) {
   const node = make(
     "li",
     { "data-state": cue.state },
-    make("p", {}, places.link(cue.t_ms), make("span", { class: "glyph hue", role: "img", "aria-label": word, title: word }, sign), make("strong", {}, cue.cue)),
+    make("p", {}, places.link(cue.t_ms), make("span", { class: "glyph hue", role: "img", "aria-label": word, title: word }, sign), make("strong", {}, said(cue.cue))),
     fate,
   );
   const tell = whenChanged((facts) => fate.replaceChildren(...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))));
   return { node, update: (now) => tell(cueFacts(now)) };
 }
 
-const TAKEN = new Map([[true, "yes"], [false, "no"], [null, "not settled"]]);
+const TAKEN = new Map([[true, gettext("yes")], [false, gettext("no")], [null, gettext("not settled")]]);
 const cueFacts = ({ verdict, taken, recovered_ms, live }) => [
-  ["The agent says", verdict ? (LOOK.verdict?.[verdict] ?? verdict).toLowerCase() : live ? "nothing yet" : "nothing"],
-  ["Taken", TAKEN.get(taken)],
-  ["Caller recovered", recovered_ms === null ? (live ? "not yet" : "no") : `after ${Math.round(recovered_ms / 1000)} s`],
+  [gettext("The agent says"), verdict ? (LOOK.verdict?.[verdict] ?? verdict).toLowerCase() : live ? gettext("nothing yet") : gettext("nothing")],
+  [gettext("Taken"), TAKEN.get(taken)],
+  [gettext("Caller recovered"), recovered_ms === null ? (live ? gettext("not yet") : gettext("no")) : interpolate(gettext("after %s s"), [Math.round(recovered_ms / 1000)])],
 ];
 
 // One line a person: those who look on now first.
@@ -176,6 +177,12 @@ export function looksPanel(section) {
 }
 
 function lookLine({ who, theirs, now }) {
-  const times = theirs.map((look) => (look.open ? `now, since ${atWords(look.began_at)}` : atWords(look.began_at)));
-  return make("li", { "data-now": now }, make("span", { class: "glyph", "aria-hidden": "true" }, now ? "●" : "○"), make("strong", {}, who || "Somebody"), make("span", { class: "small quiet" }, times.toReversed().join(" · ")));
+  const times = theirs.map(lookWords);
+  return make("li", { "data-now": now }, make("span", { class: "glyph", "aria-hidden": "true" }, now ? "●" : "○"), make("strong", {}, who || gettext("Somebody")), make("span", { class: "small quiet" }, times.toReversed().join(" · ")));
+}
+
+function lookWords({ began_at, open, listened_at }) {
+  const at = atWords(began_at);
+  if (open) return listened_at ? interpolate(gettext("now, since %s, listened"), [at]) : interpolate(gettext("now, since %s"), [at]);
+  return listened_at ? interpolate(gettext("%s, listened"), [at]) : at;
 }

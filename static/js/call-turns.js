@@ -1,4 +1,5 @@
-// The turns of the transcript as places: go to a second, and pick the one a note is about.
+// The turns of the transcript as places: go to a second, pick the one a note is about, and show which
+// one is being heard.
 import { make } from "./nodes.js";
 import { clock } from "./words.js";
 
@@ -7,6 +8,7 @@ export function turnPlaces(section) {
   const scroller = section.querySelector("[data-scroller]");
   const startOf = (turn) => Number(turn.dataset.key.split(":")[1]);
   let picked = null;
+  let heard = null;
   let going = false;
   let told = () => {};
 
@@ -15,13 +17,17 @@ export function turnPlaces(section) {
     if (turn && !going) told(startOf(turn));
   });
 
+  function toThird(turn) {
+    const [box, room] = [turn.getBoundingClientRect(), scroller.getBoundingClientRect()];
+    scroller.scrollTop += box.top - room.top - (room.height - box.height) / 3;
+  }
+
   // The last turn that had begun by then gets the focus, as with any link into a page.
   function goTo(t_ms) {
     const turns = [...list.querySelectorAll(".turn")];
     const turn = turns.findLast((one) => startOf(one) <= t_ms) ?? turns[0];
     if (!turn) return;
-    const [box, room] = [turn.getBoundingClientRect(), scroller.getBoundingClientRect()];
-    scroller.scrollTop += box.top - room.top - (room.height - box.height) / 3;
+    toThird(turn);
     going = true;
     turn.focus({ preventScroll: true });
     going = false;
@@ -32,13 +38,23 @@ export function turnPlaces(section) {
   function mark(t_ms = picked) {
     picked = t_ms;
     for (const turn of list.querySelectorAll(".turn")) {
-      if (picked !== null && startOf(turn) === picked) turn.setAttribute("aria-current", "true");
+      const how = turn.dataset.key === heard ? "time" : picked !== null && startOf(turn) === picked ? "true" : null;
+      if (how) turn.setAttribute("aria-current", how);
       else turn.removeAttribute("aria-current");
     }
   }
 
+  // `key`: the turn being heard, or null. Its list scrolls to it, and nothing else does.
+  function hear(key, follow) {
+    if (key === heard) return;
+    heard = key;
+    mark();
+    const turn = follow && list.querySelector('[aria-current="time"]');
+    if (turn) toThird(turn);
+  }
+
   function link(t_ms) {
-    const node = make("a", { class: "second", href: "#transcript-title", title: "Show it in the transcript" }, clock(t_ms));
+    const node = make("a", { class: "second", href: "#transcript-title", title: gettext("Show it in the transcript") }, clock(t_ms));
     node.addEventListener("click", (event) => {
       event.preventDefault();
       goTo(t_ms);
@@ -49,6 +65,7 @@ export function turnPlaces(section) {
   return {
     link,
     mark,
+    hear,
     onPick: (tell) => (told = tell),
   };
 }

@@ -2,10 +2,12 @@
 import { alertsPanel } from "./call-alerts.js";
 import { cuesPanel, looksPanel, messagesPanel, notesPanel } from "./call-help.js";
 import { callHead } from "./call-head.js";
+import { player } from "./call-play.js";
 import { turnPlaces } from "./call-turns.js";
 import { callChart } from "./chart.js";
 import { chartWords } from "./chart-words.js";
 import { serverNow, sync } from "./clock.js";
+import { followButton } from "./follow.js";
 import { helpDialog, listen } from "./keys.js";
 import { lineState } from "./line-state.js";
 import { openLine } from "./line.js";
@@ -28,17 +30,20 @@ const drawCoverage = coveragePanel(find("coverage"));
 const drawFinal = finalPanel(find("final"), find("final-body"));
 const drawWords = chartWords(root.querySelector("figure"));
 const chart = callChart(find("chart"));
-const turns = transcript(root.querySelector(".transcript"));
+const recording = find("recording");
+const turns = transcript(root.querySelector(".transcript"), { plays: Boolean(recording) });
 const act = {
   call: `/calls/${root.dataset.call}/`,
   helps: root.hasAttribute("data-helps"),
   places: turnPlaces(root.querySelector(".transcript")),
 };
+const sound = recording && player(recording, { transcript: find("turns"), places: act.places, chart });
 const alerts = alertsPanel(find("alerts-section"), act);
 const drawMessages = messagesPanel(find("messages-section"), act);
 const drawNotes = notesPanel(find("notes-section"), act);
 const drawCues = cuesPanel(find("cues-section"), act);
 const drawLooks = looksPanel(find("looks-section"));
+const drawFollow = act.helps ? followButton(find("follow"), find("follow-trouble")) : () => {};
 const showLine = lineState(document.querySelector(".line-state"));
 const versions = { engine: root.querySelector('[data-f="engine"]'), rubric: root.querySelector('[data-f="rubric"]') };
 
@@ -58,6 +63,7 @@ function draw({ first = false } = {}) {
   turns.draw(shown.turns, { first: first && shown.tile.status === "live" });
   drawWhy(shown.why);
   alerts.draw(shown.alerts);
+  drawFollow(shown.tile);
   drawMessages(shown.messages ?? [], shown.tile);
   drawNotes(shown.remarks ?? [], shown.tile);
   drawCues({ cues: shown.cues ?? [], live: shown.tile.status === "live" });
@@ -69,6 +75,7 @@ function draw({ first = false } = {}) {
   drawFinal(shown.final);
   drawWords(shown);
   chart.draw(shown);
+  sound?.draw(shown.turns);
   if (shown.versions.engine) versions.engine.textContent = shown.versions.engine;
 }
 
@@ -103,6 +110,7 @@ setInterval(paint.request, 1000);
 listen({
   ...turns.actions,
   ...alerts.actions,
+  f: act.helps && (() => (find("follow").click(), true)),
   p: pauseButton(find("pause"), () => {
     held = held ? null : { doc, at: serverNow() };
     paint.now();

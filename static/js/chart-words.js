@@ -1,7 +1,7 @@
 // The chart in words: one sentence, and a table that is filled while it is open.
 import { notShown } from "./chart.js";
 import { make, whenChanged } from "./nodes.js";
-import { clock, percent, stateLook } from "./words.js";
+import { clock, percent, said, stateLook } from "./words.js";
 
 const ROWS = 200;
 
@@ -23,7 +23,7 @@ export function chartWords(figure) {
 
 function sentence(doc) {
   const { moments, opportunities, alerts, cues = [], remarks = [] } = doc;
-  if (!moments.length) return "Nothing is scored yet.";
+  if (!moments.length) return gettext("Nothing is scored yet.");
   const last = moments[moments.length - 1];
   const scored = moments.filter((m) => m.empathy !== null);
   const parts = [];
@@ -31,33 +31,47 @@ function sentence(doc) {
     const values = scored.map((m) => m.empathy);
     const now = scored[scored.length - 1];
     parts.push(
-      `Empathy is ${Math.round(now.empathy)} of 100 (${Math.round(now.empathy_low)}–${Math.round(now.empathy_high)}), between ${Math.round(Math.min(...values))} and ${Math.round(Math.max(...values))} so far.`,
+      interpolate(
+        gettext("Empathy is %s of 100 (%s–%s), between %s and %s so far."),
+        [now.empathy, now.empathy_low, now.empathy_high, Math.min(...values), Math.max(...values)].map(Math.round),
+      ),
     );
   } else {
-    parts.push("Empathy is not judged yet: there was no occasion for it.");
+    parts.push(gettext("Empathy is not judged yet: there was no occasion for it."));
   }
-  parts.push(`At ${clock(last.t_ms)} the caller seems ${stateLook(last.state)[1].toLowerCase()}.`);
+  parts.push(interpolate(gettext("At %s the caller seems %s."), [clock(last.t_ms), stateLook(last.state)[1].toLowerCase()]));
   const counted = [
-    [opportunities.length, "opportunity", "opportunities"],
-    [notShown(doc).length, "possible cue", "possible cues"],
-    [cues.length, "cue shown", "cues shown"],
-    [alerts.length, "alert", "alerts"],
-    [remarks.length, "note", "notes"],
+    counting(opportunities.length, (n) => ngettext("%s opportunity", "%s opportunities", n)),
+    counting(notShown(doc).length, (n) => ngettext("%s possible cue", "%s possible cues", n)),
+    counting(cues.length, (n) => ngettext("%s cue shown", "%s cues shown", n)),
+    counting(alerts.length, (n) => ngettext("%s alert", "%s alerts", n)),
+    counting(remarks.length, (n) => ngettext("%s note", "%s notes", n)),
   ];
-  parts.push(`${counted.map(([n, one, many]) => `${n} ${n === 1 ? one : many}`).join(", ")}.`);
+  parts.push(`${counted.join(", ")}.`);
   return parts.join(" ");
 }
+
+const counting = (n, words) => interpolate(words(n), [n]);
 
 function rows(doc) {
   const { moments, opportunities, alerts, cues = [], remarks = [] } = doc;
   const happened = [
-    ...opportunities.map((o) => [o.t_ms, `opportunity (${stateLook(o.state)[1].toLowerCase()}), ${o.response === null ? "answer open" : `answered ${percent(o.response)}`}${o.missing.length ? `; missing: ${o.missing.join(", ")}` : ""}`]),
-    ...notShown(doc).map((n) => [n.t_ms, `possible cue, not shown: ${n.cue}`]),
-    ...cues.map((c) => [c.t_ms, `cue shown: ${c.cue}`]),
-    ...remarks.filter((r) => r.t_ms !== null).map((r) => [r.t_ms, `note by ${r.author}: ${r.text}`]),
-    ...alerts.map((a) => [a.t_ms, `alert: ${a.title}`]),
+    ...opportunities.map((o) => [o.t_ms, opportunityWords(o)]),
+    ...notShown(doc).map((n) => [n.t_ms, interpolate(gettext("possible cue, not shown: %s"), [said(n.cue)])]),
+    ...cues.map((c) => [c.t_ms, interpolate(gettext("cue shown: %s"), [said(c.cue)])]),
+    ...remarks.filter((r) => r.t_ms !== null).map((r) => [r.t_ms, interpolate(gettext("note by %s: %s"), [r.author, r.text])]),
+    ...alerts.map((a) => [a.t_ms, interpolate(gettext("alert: %s"), [said(a.title)])]),
   ].map(([t_ms, event]) => ({ t_ms, event }));
   return [...moments.slice(-ROWS), ...happened].sort((a, b) => b.t_ms - a.t_ms);
+}
+
+function opportunityWords({ state, response, missing }) {
+  const felt = stateLook(state)[1].toLowerCase();
+  const answer =
+    response === null
+      ? interpolate(gettext("opportunity (%s), answer open"), [felt])
+      : interpolate(gettext("opportunity (%s), answered %s"), [felt, percent(response)]);
+  return missing.length ? interpolate(gettext("%s; missing: %s"), [answer, missing.map(said).join(", ")]) : answer;
 }
 
 function rowNode(row) {

@@ -1,11 +1,13 @@
 // The one Plotly chart of a page: newPlot once, extendTraces while points are only added, react
 // after a gap, a revision or a theme change. Fixed y range and margins, constant uirevision.
-import { LOOK, clock, isLow, percent, stateLook } from "./words.js";
+import { make } from "./nodes.js";
+import { LOOK, clock, isLow, percent, said, stateLook } from "./words.js";
 
 const MAX_POINTS = 600;
 const WIDE = 30; // An interval wider than this many points is drawn dashed.
 const RIBBON_STEP_MS = 3000;
 const GLYPHS_AT_MOST = 60;
+const CLICK_PX = 6; // a pointer that moved further was no click
 const [BAND_LOW, BAND_HIGH, SURE, UNSURE, RIBBON, GLYPHS] = [0, 1, 2, 3, 4, 5]; // then the markers
 // The x axis is a date axis that begins at a midnight, so that its ticks read as media time. (Plotly
 // takes small numbers on a date axis for years, hence a midnight well after 1970.)
@@ -22,8 +24,10 @@ const CONFIG = {
 };
 
 export function callChart(node) {
+  const line = make("div", { class: "cursor", hidden: true });
   let drawn = null;
   let marks = "";
+  let heard = null; // where a recording is
 
   // `doc` moments are in order; only what was added since the last draw is sent to Plotly.
   function draw(doc) {
@@ -38,7 +42,36 @@ export function callChart(node) {
   function redraw(doc, moments) {
     const hues = colours(node);
     const plot = drawn ? Plotly.react : Plotly.newPlot;
+    const first = !drawn;
     plot(node, traces(doc, moments, hues), layout(hues, pastAnHour(moments)), CONFIG);
+    if (!first) return;
+    node.append(line);
+    node.on("plotly_afterplot", place);
+  }
+
+  // The line at what is heard is no part of the plot, so that moving it costs next to nothing.
+  function place() {
+    const axis = node._fullLayout?.xaxis;
+    const x = heard === null || !axis ? -1 : axis.l2p(when(heard));
+    line.hidden = !(x >= 0 && x <= axis?._length);
+    if (!line.hidden) line.style.transform = `translateX(${axis._offset + x}px)`;
+  }
+
+  // A click or tap; not the start of a scroll. Plotly covers the page while a button is down, so the end is
+  // listened for on the window.
+  function onSeek(tell) {
+    let down = null;
+    node.classList.add("seekable");
+    node.addEventListener("pointerdown", (event) => (down = event.isPrimary && event.button === 0 ? event : null), true);
+    window.addEventListener("pointercancel", () => (down = null), true);
+    window.addEventListener("pointerup", (event) => {
+      const from = down;
+      down = null;
+      if (!from || Math.hypot(event.clientX - from.clientX, event.clientY - from.clientY) > CLICK_PX) return;
+      const axis = node._fullLayout?.xaxis;
+      const x = event.clientX - node.getBoundingClientRect().left - (axis?._offset ?? 0);
+      if (axis && x >= 0 && x <= axis._length) tell(Math.max(0, axis.p2l(x) - MIDNIGHT));
+    }, true);
   }
 
   function extend(added, before) {
@@ -55,6 +88,11 @@ export function callChart(node) {
 
   return {
     draw,
+    onSeek,
+    cursor(t_ms) {
+      heard = t_ms;
+      place();
+    },
     again(doc) {
       if (drawn) redraw(doc, doc.moments.slice(-MAX_POINTS));
     },
@@ -97,12 +135,18 @@ function traces(doc, moments, hues) {
       marker: { color: bars.fill, line: { color: bars.line, width: 1 } },
     },
     { type: "scatter", mode: "text", x: signs.x, y: signs.y, text: signs.text, textfont: { size: 13, color: signs.colour }, textposition: "middle right", hoverinfo: "skip", yaxis: "y2" },
-    markers(doc.opportunities, at, "triangle-up-open", hues.ink, (o) => `${clock(o.t_ms)} opportunity: ${stateLook(o.state)[1].toLowerCase()}${o.response === null ? ", waiting for the answer" : `, answered ${percent(o.response)}`}`),
-    markers(notShown(doc), at, "square-open", hues.ink, (n) => `${clock(n.t_ms)} possible cue, not shown: ${n.cue}`),
-    markers(doc.cues ?? [], at, "square", hues.ink, (c) => `${clock(c.t_ms)} cue shown to the agent: ${c.cue}`),
-    markers((doc.remarks ?? []).filter((r) => r.t_ms !== null), at, "asterisk-open", hues.accent, (r) => `${clock(r.t_ms)} note by ${r.author}`),
-    markers(doc.alerts, at, "hexagon", hues.help, (a) => `${clock(a.t_ms)} alert: ${a.title}`, (a) => (a.severity === "help" ? hues.help : hues.watch)),
+    markers(doc.opportunities, at, "triangle-up-open", hues.ink, (o) => `${clock(o.t_ms)} ${opportunityWords(o)}`),
+    markers(notShown(doc), at, "square-open", hues.ink, (n) => `${clock(n.t_ms)} ${interpolate(gettext("possible cue, not shown: %s"), [said(n.cue)])}`),
+    markers(doc.cues ?? [], at, "square", hues.ink, (c) => `${clock(c.t_ms)} ${interpolate(gettext("cue shown to the agent: %s"), [said(c.cue)])}`),
+    markers((doc.remarks ?? []).filter((r) => r.t_ms !== null), at, "asterisk-open", hues.accent, (r) => `${clock(r.t_ms)} ${interpolate(gettext("note by %s"), [r.author])}`),
+    markers(doc.alerts, at, "hexagon", hues.help, (a) => `${clock(a.t_ms)} ${interpolate(gettext("alert: %s"), [said(a.title)])}`, (a) => (a.severity === "help" ? hues.help : hues.watch)),
   ];
+}
+
+function opportunityWords({ state, response }) {
+  const felt = stateLook(state)[1].toLowerCase();
+  if (response === null) return interpolate(gettext("opportunity: %s, waiting for the answer"), [felt]);
+  return interpolate(gettext("opportunity: %s, answered %s"), [felt, percent(response)]);
 }
 
 // Lines break (null) wherever empathy is unknown or nothing happened for a while. The band cannot
@@ -130,7 +174,7 @@ function lineData(moments, before) {
       if (fresh) put(m.t_ms - 1, m.empathy, m.empathy);
       const wide = isWide(m);
       const joins = !fresh && isWide(last) !== wide;
-      const text = `${clock(m.t_ms)} empathy ${Math.round(m.empathy)} (${Math.round(m.empathy_low)}–${Math.round(m.empathy_high)})`;
+      const text = `${clock(m.t_ms)} ${interpolate(gettext("empathy %s (%s–%s)"), [m.empathy, m.empathy_low, m.empathy_high].map(Math.round))}`;
       // Where dashed meets solid, both hold the point, so that the line stays whole.
       put(m.t_ms, m.empathy_low, m.empathy_high, !wide || joins ? m.empathy : null, wide || joins ? m.empathy : null, text);
       level = m.empathy;
@@ -152,7 +196,7 @@ function ribbonData(moments, before, hues) {
     data.x.push(when(m.t_ms - span / 2));
     data.y.push(1);
     data.width.push(span);
-    data.hover.push(`${clock(m.t_ms)} ${stateLook(m.state)[1]}, strength ${percent(m.intensity)}, confidence ${percent(m.confidence)}`);
+    data.hover.push(`${clock(m.t_ms)} ${interpolate(gettext("%s, strength %s, confidence %s"), [stateLook(m.state)[1], percent(m.intensity), percent(m.confidence)])}`);
     data.fill.push(isHollow(m) ? "rgba(0,0,0,0)" : hue);
     data.line.push(hue);
     last = m;
@@ -221,7 +265,7 @@ function layout(hues, long) {
     bargap: 0,
     xaxis: { ...axis, type: "date", tickformat: long ? "%-H:%M:%S" : "%-M:%S", nticks: 8, showgrid: false, autorangeoptions: { include: ["2000-01-01 00:00", "2000-01-01 00:02"] }, anchor: "y2" },
     yaxis: { ...axis, domain: [0.2, 1], range: [0, 100], tickvals: [0, 25, 50, 75, 100] },
-    yaxis2: { ...axis, domain: [0, 0.13], range: [0, 1], showgrid: false, tickvals: [0.5], ticktext: ["caller"] },
+    yaxis2: { ...axis, domain: [0, 0.13], range: [0, 1], showgrid: false, tickvals: [0.5], ticktext: [gettext("caller")] },
   };
 }
 

@@ -9,7 +9,7 @@ import { openLine } from "./line.js";
 import { Order } from "./order.js";
 import { painter } from "./painter.js";
 import { pauseButton } from "./pause.js";
-import { applyAll } from "./reduce.js";
+import { applyAll, without } from "./reduce.js";
 import { rover } from "./rove.js";
 import { recall, remember } from "./store.js";
 import { TileView } from "./tile.js";
@@ -24,6 +24,7 @@ const find = (name) => root.querySelector(`[data-${name}]`);
 const [band, grid] = [find("band"), find("grid")];
 const [bandSection, gridSection] = [find("band-section"), find("grid-section")];
 const [bandMore, heldNote] = [find("band-more"), find("held")];
+const empty = Object.fromEntries(["first", "filtered", "none"].map((name) => [name, root.querySelector(`[data-empty="${name}"]`)]));
 const banner = document.querySelector("[data-synthetic-banner]");
 
 const views = new Map();
@@ -42,7 +43,7 @@ let widened = false; // The filter changed: everything may be laid out anew.
 
 let ticks = 0;
 
-// What is out of sight costs no work each second; whoever scrolls to it sees it drawn before it shows.
+// What is out of sight costs little; whoever scrolls to it sees it drawn before it shows.
 const nearby = new IntersectionObserver(
   (entries) => {
     for (const { target, isIntersecting } of entries) {
@@ -52,7 +53,7 @@ const nearby = new IntersectionObserver(
       if (isIntersecting && view.tile) view.draw((held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow(), Boolean(held));
     }
   },
-  { rootMargin: "600px" },
+  { rootMargin: "250px" },
 );
 for (const node of root.querySelectorAll(".tile")) {
   views.set(node.dataset.id, new TileView(node));
@@ -85,7 +86,7 @@ function draw() {
   announce(present.filter((tile) => order.needsHelp(tile.id)), now);
   arrange(present, fitting);
   emptiness(present, fitting);
-  banner.hidden = !present.some((tile) => tile.synthetic);
+  show(banner, present.some((tile) => tile.synthetic));
   showLine(held ? "paused" : line, held?.at ?? (line === "live" ? null : lostAt));
 }
 
@@ -97,11 +98,13 @@ function arrange(present, fitting) {
   const busy = inUse();
   const first = movedAt === -Infinity || widened;
   const may = first || (!held && !busy && performance.now() - movedAt >= MOVE_EVERY_MS);
-  const note = busy && !held ? "order held while you point or focus here" : "";
+  const note = busy && !held ? gettext("order held while you point or focus here") : "";
   if (heldNote.textContent !== note) heldNote.textContent = note;
   if (!may) return;
   widened = false;
   const staying = new Set(present.map((tile) => tile.id));
+  const gone = held ? [] : Object.keys(doc.calls).filter((id) => !staying.has(id));
+  if (gone.length) doc = without(doc, gone);
   for (const [id, view] of views) {
     if (staying.has(id)) continue;
     nearby.unobserve(view.node);
@@ -112,11 +115,11 @@ function arrange(present, fitting) {
   const sorted = order.sorted(fitting);
   const helped = sorted.filter((tile) => order.needsHelp(tile.id));
   const above = new Set(helped.slice(0, BAND).map((tile) => tile.id));
-  const hiddenOnes = present.filter((tile) => !fitting.includes(tile));
+  const hiddenOnes = present.filter((tile) => views.get(tile.id).node.hidden);
   const moved =
     place(band, sorted.filter((tile) => above.has(tile.id))) |
     place(grid, [...sorted.filter((tile) => !above.has(tile.id)), ...hiddenOnes]);
-  const more = helped.length > BAND ? `and ${helped.length - BAND} more, first below` : "";
+  const more = helped.length > BAND ? interpolate(gettext("and %s more, first below"), [helped.length - BAND]) : "";
   if (bandMore.textContent !== more) bandMore.textContent = more;
   if (moved) {
     movedAt = performance.now();
@@ -140,13 +143,15 @@ function place(list, tiles) {
   return moved;
 }
 
+const show = (node, on) => node.hidden === on && (node.hidden = !on);
+
 function emptiness(present, fitting) {
-  bandSection.hidden = !band.querySelector(".tile:not([hidden])");
-  gridSection.hidden = !grid.querySelector(".tile:not([hidden])");
-  const first = root.querySelector('[data-empty="first"]');
-  if (present.length) first.hidden = true;
-  root.querySelector('[data-empty="filtered"]').hidden = Boolean(fitting.length) || !filter.active();
-  root.querySelector('[data-empty="none"]').hidden = Boolean(fitting.length) || filter.active() || !first.hidden;
+  const seen = (list) => [...list.children].some((node) => !node.hidden);
+  show(bandSection, seen(band));
+  show(gridSection, seen(grid));
+  if (present.length) show(empty.first, false);
+  show(empty.filtered, !fitting.length && filter.active());
+  show(empty.none, !fitting.length && !filter.active() && empty.first.hidden);
 }
 
 const paint = painter(draw, Number(recall("rate", "1000")));

@@ -7,10 +7,11 @@ export function headline(root) {
   const put = (name, text) => {
     if (parts[name].textContent !== text) parts[name].textContent = text;
   };
+  const figures = {};
+  for (const figure of root.querySelectorAll(".figure[data-key]")) figures[figure.dataset.key] = figure;
   const mark = (key, off) => {
-    const figure = root.querySelector(`.figure[data-key="${key}"]`);
     const value = off ? "1" : "";
-    if (figure.dataset.off !== value) figure.dataset.off = value;
+    if (figures[key].dataset.off !== value) figures[key].dataset.off = value;
   };
 
   return (tiles, lagMs, now) => {
@@ -19,7 +20,7 @@ export function headline(root) {
     const behind = live.filter((tile) => !tile.scored_at || now - Date.parse(tile.scored_at) > LOOK.stale_ms).length;
     const middle = median(live.map((tile) => tile.empathy).filter((value) => value !== null));
     put("live", String(live.length));
-    put("live_note", behind ? `${behind} without a fresh score` : "every score is fresh");
+    put("live_note", behind ? interpolate(gettext("%s without a fresh score"), [behind]) : gettext("every score is fresh"));
     put("help", String(help));
     put("empathy", middle === null ? "–" : String(Math.round(middle)));
     put("lag", `${(lagMs / 1000).toFixed(1)} s`);

@@ -9,7 +9,7 @@ export function listen(actions) {
       return;
     }
     if (event.key.length === 1 && recall("single-keys", "on") === "off") return;
-    if (actions[event.key]?.(event) !== undefined) event.preventDefault();
+    if (actions[event.key] && actions[event.key](event) !== undefined) event.preventDefault();
   });
 }
 

@@ -2,13 +2,13 @@
 import { timeOfDay } from "./clock.js";
 
 const LOOKS = {
-  waiting: ["○", "connecting"],
-  live: ["●", "live"],
-  paused: ["‖", "paused"],
-  reconnecting: ["◐", "reconnecting"],
-  stale: ["◐", "stale"],
-  out: ["◐", "logged out: reload"],
-  ended: ["■", "call ended"],
+  waiting: ["○", gettext("connecting")],
+  live: ["●", gettext("live")],
+  paused: ["‖", gettext("paused")],
+  reconnecting: ["◐", gettext("reconnecting")],
+  stale: ["◐", gettext("stale")],
+  out: ["◐", gettext("logged out: reload")],
+  ended: ["■", gettext("call ended")],
 };
 
 export function lineState(node) {
@@ -17,7 +17,8 @@ export function lineState(node) {
   let shown = "";
   return (state, since = null) => {
     const [sign, text] = LOOKS[state];
-    const words = since ? `${text} ${state === "paused" ? "at" : "since"} ${timeOfDay(since)}` : text;
+    const form = state === "paused" ? gettext("%s at %s") : gettext("%s since %s");
+    const words = since ? interpolate(form, [text, timeOfDay(since)]) : text;
     if (shown === state + words) return;
     shown = state + words;
     node.dataset.line = state;

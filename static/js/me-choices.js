@@ -2,6 +2,8 @@
 import { put } from "./call-rows.js";
 import { post } from "./post.js";
 
+const tooFar = ({ min, max }) => max && interpolate(gettext("Must be %s to %s."), [min, max]);
+
 export function choicesPanel(root, tell) {
   const mute = root.querySelector("[data-mute]");
   const muteTrouble = root.querySelector("[data-mute-trouble]");
@@ -38,9 +40,9 @@ export function choicesPanel(root, tell) {
   async function keep() {
     const sent = wanted();
     complain("");
-    put(said, "Saving …");
+    put(said, gettext("Saving …"));
     const trouble = await post("/me/choices", sent);
-    put(said, trouble ? "" : "Saved.");
+    put(said, trouble ? "" : gettext("Saved."));
     if (trouble) return complain(trouble);
     typed = JSON.stringify(wanted()) !== JSON.stringify(sent);
     tell({ ...sent, kinds_off: sent.kinds_off.toSorted() });
@@ -52,7 +54,7 @@ export function choicesPanel(root, tell) {
     for (const [field, node] of Object.entries(fields)) {
       const mine = field === name;
       mine ? node.setAttribute("aria-invalid", "true") : node.removeAttribute("aria-invalid");
-      show(document.getElementById(`${field}-said`), mine ? what.replace(/^m/, "M").replace(/, not .*$/s, ".") : "");
+      show(document.getElementById(`${field}-said`), mine ? tooFar(node) || what : "");
     }
     show(formTrouble, name ? "" : words);
   }

@@ -4,7 +4,7 @@ import { put, rows } from "./call-rows.js";
 import { serverNow } from "./clock.js";
 import { make, whenChanged } from "./nodes.js";
 import { post } from "./post.js";
-import { LOOK, clock, stateLook } from "./words.js";
+import { LOOK, clock, said as saidOf, stateLook } from "./words.js";
 
 const EARLIER = 6;
 const JUST_CHANGED_MS = 700; // A key or click this soon was meant for the cue before.
@@ -54,8 +54,8 @@ export function cuePanel(root, { tell, redraw }) {
     const [sign, word] = stateLook(cue.state);
     find("why").dataset.state = cue.state;
     put(find("why-glyph"), sign);
-    put(find("why-words"), `The caller ${cue.past ? "seemed" : "seems"} ${word.toLowerCase()}`);
-    put(find("cue-words"), cue.cue);
+    put(find("why-words"), interpolate(cue.past ? gettext("The caller seemed %s") : gettext("The caller seems %s"), [word.toLowerCase()]));
+    put(find("cue-words"), saidOf(cue.cue));
     find("phrases").replaceChildren(...cue.phrases.slice(0, 2).map((words) => make("blockquote", {}, `“${words}”`)));
     put(find("came"), came(cue));
     find("came").hidden = !came(cue);
@@ -79,7 +79,7 @@ export function cuePanel(root, { tell, redraw }) {
     if (words) return up?.id === id ? complain(words) : undefined;
     if (reopened === id) reopened = null;
     said = id;
-    put(noted, `You said: ${LOOK.verdict[verdict].toLowerCase()}.`);
+    put(noted, interpolate(gettext("You said: %s."), [LOOK.verdict[verdict].toLowerCase()]));
     noted.hidden = Boolean(up) && up.id !== id;
     const row = known.find((cue) => cue.id === id);
     if (row) tell({ ...row, verdict });
@@ -100,10 +100,10 @@ export function cuePanel(root, { tell, redraw }) {
     return {
       node,
       update(cue) {
-        put(name, cue.cue);
-        put(words, [clock(cue.t_ms), cue.verdict && `you said: ${LOOK.verdict[cue.verdict].toLowerCase()}`, came(cue)].filter(Boolean).join(" · "));
-        put(button, cue.id === reopened ? "Close" : cue.verdict ? "Change" : "Helpful?");
-        button.setAttribute("aria-label", `${button.textContent} ${cue.cue}`);
+        put(name, saidOf(cue.cue));
+        put(words, [clock(cue.t_ms), cue.verdict && interpolate(gettext("you said: %s"), [LOOK.verdict[cue.verdict].toLowerCase()]), came(cue)].filter(Boolean).join(" · "));
+        put(button, cue.id === reopened ? gettext("Close") : cue.verdict ? gettext("Change") : gettext("Helpful?"));
+        button.setAttribute("aria-label", `${button.textContent} ${saidOf(cue.cue)}`);
       },
     };
   }
@@ -123,4 +123,4 @@ export function cuePanel(root, { tell, redraw }) {
 }
 
 const isFresh = (cue) => serverNow() - Date.parse(cue.shown_at) < LOOK.cue_stays_ms;
-const came = (cue) => [cue.taken && "✓ you did it", cue.recovered_ms !== null && "the caller calmed down"].filter(Boolean).join(" · ");
+const came = (cue) => [cue.taken && `✓ ${gettext("you did it")}`, cue.recovered_ms !== null && gettext("the caller calmed down")].filter(Boolean).join(" · ");

@@ -2,7 +2,7 @@
 import { atWords, put, rows } from "./call-rows.js";
 import { serverNow, timeOfDay } from "./clock.js";
 import { make } from "./nodes.js";
-import { LOOK, clock, empathyWords, isLow, stateLook } from "./words.js";
+import { LOOK, clock, empathyWords, isLow, said, stateLook } from "./words.js";
 
 export function nowPanel(box) {
   const parts = Object.fromEntries([...box.querySelectorAll("[data-f]")].map((part) => [part.dataset.f, part]));
@@ -24,8 +24,8 @@ export function nowPanel(box) {
     parts.open.href = `/calls/${tile.id}/`;
     say("glyph", sign);
     say("state", word);
-    say("sure", low && tile.state !== "unsure" ? "not sure" : "");
-    say("empathy", judged ? empathyWords(tile) : "not judged");
+    say("sure", low && tile.state !== "unsure" ? gettext("not sure") : "");
+    say("empathy", judged ? empathyWords(tile) : gettext("not judged"));
     parts.empathy.toggleAttribute("data-words", !judged);
     say("interval", judged ? interval(tile) : notJudged(tile));
     say("age", ageWords(tile, age, stale, cut));
@@ -33,14 +33,14 @@ export function nowPanel(box) {
 }
 
 const interval = ({ empathy_low: low, empathy_high: high }) => (low === null || low === undefined ? "" : `${Math.round(low)}–${Math.round(high)}`);
-const notJudged = (tile) => (tile.opportunities ? "the first need is not settled yet" : "no need arose yet");
+const notJudged = (tile) => (tile.opportunities ? gettext("the first need is not settled yet") : gettext("no need arose yet"));
 
 function ageWords(tile, age, stale, cut) {
   const at = age === null ? "" : timeOfDay(Date.parse(tile.scored_at));
-  if (cut) return `${cut === "out" ? "logged out" : "reconnecting"} · ${at ? `this is as of ${at}` : "no score yet"}`;
-  if (age === null) return tile.not_scored || "no score yet";
-  const waiting = tile.not_scored ? ` · ${tile.not_scored}` : "";
-  return (stale ? `stale: as of ${at}` : `scored ${Math.max(0, Math.floor(age / 1000))} s ago`) + waiting;
+  if (cut) return `${cut === "out" ? gettext("logged out") : gettext("reconnecting")} · ${at ? interpolate(gettext("this is as of %s"), [at]) : gettext("no score yet")}`;
+  if (age === null) return said(tile.not_scored) || gettext("no score yet");
+  const waiting = tile.not_scored ? ` · ${said(tile.not_scored)}` : "";
+  return (stale ? interpolate(gettext("stale: as of %s"), [at]) : interpolate(gettext("scored %s s ago"), [Math.max(0, Math.floor(age / 1000))])) + waiting;
 }
 
 // A small switch, only while several calls run. A call that is not on the screen says what waits there.
@@ -61,5 +61,5 @@ function name(call, elsewhere) {
   const of = (row) => row.call === call.id;
   const message = elsewhere && elsewhere.messages.some((row) => of(row) && !row.read_at);
   const cue = elsewhere && elsewhere.cues.some((row) => of(row) && !row.verdict && serverNow() - Date.parse(row.shown_at) < LOOK.cue_stays_ms);
-  return [call.queue || call.source, `since ${atWords(call.started_at)}`, cue && "a cue", message && "a message"].filter(Boolean).join(" · ");
+  return [call.queue || call.source, interpolate(gettext("since %s"), [atWords(call.started_at)]), cue && gettext("a cue"), message && gettext("a message")].filter(Boolean).join(" · ");
 }

@@ -14,11 +14,11 @@ export function messagesPanel(section, tell) {
 function messageRow(message, tell) {
   const words = make("p", { class: "words" }, message.text);
   const read = make("span", {});
-  const by = make("p", { class: "small quiet", tabindex: "-1" }, `${message.sender || "Somebody"} · `, make("time", { datetime: message.sent_at }, atWords(message.sent_at)), read);
-  const button = make("button", { type: "button" }, "Got it");
+  const by = make("p", { class: "small quiet", tabindex: "-1" }, `${message.sender || gettext("Somebody")} · `, make("time", { datetime: message.sent_at }, atWords(message.sent_at)), read);
+  const button = make("button", { type: "button" }, gettext("Got it"));
   const trouble = make("p", { class: "small trouble", role: "alert", hidden: true });
   let latest = message;
-  button.setAttribute("aria-label", `Got it: ${message.text}`);
+  button.setAttribute("aria-label", interpolate(gettext("Got it: %s"), [message.text]));
   button.addEventListener("click", async () => {
     const why = await post(`/me/messages/${message.id}/read`);
     put(trouble, why);
@@ -30,7 +30,7 @@ function messageRow(message, tell) {
     update(now) {
       latest = now;
       words.classList.toggle("unread", !now.read_at);
-      put(read, now.read_at ? " · ✓ got it" : "");
+      put(read, now.read_at ? ` · ✓ ${gettext("got it")}` : "");
       // The focus is not lost with the button.
       if (now.read_at && document.activeElement === button) by.focus({ preventScroll: true });
       button.hidden = Boolean(now.read_at);
@@ -38,18 +38,19 @@ function messageRow(message, tell) {
   };
 }
 
-// Those who look on now first; then who did, newest first.
+// Those who look on now first, then who follows the call on the floor, then who looked, newest first.
 export function looksPanel(section) {
   const list = section.querySelector("[data-looks]");
-  const draw = whenChanged((looks) => {
-    section.hidden = !looks.length;
+  const draw = whenChanged(({ looks, followers }) => {
+    section.hidden = !looks.length && !followers.length;
     const newest = looks.toReversed();
     const now = newest.filter((look) => look.open);
     const earlier = newest.filter((look) => !look.open);
     const names = [...new Set(now.map((look) => look.who))];
     list.replaceChildren(
-      ...names.map((who) => lookLine("●", `${who || "Somebody"} is watching`, `since ${atWords(now.findLast((look) => look.who === who).began_at)}`, true)),
-      ...earlier.map((look) => lookLine("○", `${look.who || "Somebody"} looked`, atWords(look.began_at), false)),
+      ...names.map((who) => lookLine("●", interpolate(gettext("%s is watching"), [who || gettext("Somebody")]), interpolate(gettext("since %s"), [atWords(now.findLast((look) => look.who === who).began_at)]), true)),
+      ...followers.map(({ name }) => lookLine("★", interpolate(gettext("%s follows this call"), [name]), "", true)),
+      ...earlier.map((look) => lookLine("○", interpolate(gettext("%s looked"), [look.who || gettext("Somebody")]), atWords(look.began_at), false)),
     );
   });
   return draw;

@@ -52,7 +52,7 @@ function draw() {
   drawPick(calls, tile?.id, doc);
   const up = cues.draw(mine(doc.cues));
   drawMessages(messages);
-  drawLooks(mine(doc.looks));
+  drawLooks({ looks: mine(doc.looks), followers: tile?.followers ?? [] });
   choices.draw(doc.choices);
   speak(up, messages);
 }

@@ -19,6 +19,21 @@ export function svg(tag, attributes = {}, ...children) {
 
 export const glyph = (sign, hue = true) => make("span", { class: hue ? "glyph hue" : "glyph", "aria-hidden": "true" }, sign);
 
+// Keeps `list` at one child for each row, and makes anew only those whose row has changed.
+export function rowsOf(list, draw) {
+  let before = [];
+  return (rows) => {
+    const keys = rows.map((row) => JSON.stringify(row));
+    rows.forEach((row, place) => {
+      const [old, same] = [list.children[place], keys[place] === before[place]];
+      if (!old) list.append(draw(row));
+      else if (!same) old.replaceWith(draw(row));
+    });
+    while (list.children.length > rows.length) list.lastElementChild.remove();
+    before = keys;
+  };
+}
+
 // Redraws `list` only when what it shows has changed.
 export function whenChanged(draw) {
   let before;

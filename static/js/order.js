@@ -1,5 +1,8 @@
 // Who comes first: risk, with hysteresis, so that tiles do not jump under the reader.
+import { isMine } from "./follow.js";
+
 const RANK = { help: 2, watch: 1, calm: 0 };
+const FOLLOWED = 1.5; // Under those who need help, over all others.
 const LEAVE_MS = 20_000;
 
 export class Order {
@@ -10,7 +13,7 @@ export class Order {
     const rank = tile.status === "live" ? RANK[tile.risk] : 0;
     let held = this.#held.get(tile.id);
     if (!held) {
-      this.#held.set(tile.id, (held = { rank, since: now, lowerSince: null }));
+      this.#held.set(tile.id, (held = { rank, since: now, lowerSince: null, began: Date.parse(tile.started_at) }));
     } else if (rank >= held.rank) {
       if (rank > held.rank) Object.assign(held, { rank, since: now });
       held.lowerSince = null;
@@ -34,11 +37,12 @@ export class Order {
   // Longest in its rank first, so that a newcomer never pushes others down within it.
   sorted(tiles) {
     const of = (tile) => this.#held.get(tile.id);
+    const weight = new Map(tiles.map((tile) => [tile.id, isMine(tile) ? Math.max(of(tile).rank, FOLLOWED) : of(tile).rank]));
     return tiles.toSorted(
       (a, b) =>
-        of(b).rank - of(a).rank ||
+        weight.get(b.id) - weight.get(a.id) ||
         of(a).since - of(b).since ||
-        Date.parse(a.started_at) - Date.parse(b.started_at) ||
+        of(a).began - of(b).began ||
         (a.id < b.id ? -1 : 1),
     );
   }

@@ -6,7 +6,7 @@ export function pauseButton(button, toggle) {
     const paused = toggle();
     button.setAttribute("aria-pressed", String(paused));
     sign.textContent = paused ? "▶" : "‖";
-    word.textContent = paused ? "Go on" : "Pause";
+    word.textContent = paused ? gettext("Go on") : gettext("Pause");
     return true;
   };
   button.addEventListener("click", act);

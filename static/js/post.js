@@ -13,15 +13,15 @@ export async function post(path, said = {}) {
     });
   } catch (error) {
     return error.name === "TimeoutError"
-      ? "The server did not answer. Look whether it arrived before you try again."
-      : "Offline: nothing was sent. Try again when the line is back.";
+      ? gettext("The server did not answer. Look whether it arrived before you try again.")
+      : gettext("Offline: nothing was sent. Try again when the line is back.");
   }
   if (answer.ok) return "";
-  if (answer.status === 400) return (await answer.json().catch(() => ({}))).error ?? "The server could not read this.";
-  if (answer.type === "opaqueredirect") return "You are logged out. Log in in another tab, then try again.";
-  if (answer.status === 403) return "This page is too old to send anything. Copy your words and reload it.";
-  if (answer.status === 404) return "This is not there any more, or no longer yours to do.";
-  return `The server could not do it (${answer.status}). Try again.`;
+  if (answer.status === 400) return (await answer.json().catch(() => ({}))).error ?? gettext("The server could not read this.");
+  if (answer.type === "opaqueredirect") return gettext("You are logged out. Log in in another tab, then try again.");
+  if (answer.status === 403) return gettext("This page is too old to send anything. Copy your words and reload it.");
+  if (answer.status === 404) return gettext("This is not there any more, or no longer yours to do.");
+  return interpolate(gettext("The server could not do it (%s). Try again."), [answer.status]);
 }
 
 function cookie(name) {

@@ -4,7 +4,18 @@ export function apply(doc, event) {
   return "calls" in doc ? applyFloor(doc, event) : applyCall(doc, event);
 }
 
-export const applyAll = (doc, events) => events.reduce(apply, doc);
+export function applyAll(doc, events) {
+  if (!("calls" in doc) || "choices" in doc) return events.reduce(apply, doc);
+  const calls = { ...doc.calls }; // One copy for all: a busy floor gets hundreds of tiles at once.
+  const others = events.filter((event) => event.type !== "tile" || !(calls[event.tile.id] = event.tile));
+  return others.reduce(apply, { ...doc, calls });
+}
+
+// The floor without calls that the page has let go.
+export function without(doc, gone) {
+  const calls = Object.fromEntries(Object.entries(doc.calls).filter(([id]) => !gone.includes(id)));
+  return { ...doc, calls };
+}
 
 function applyFloor(doc, event) {
   switch (event.type) {

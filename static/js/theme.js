@@ -2,7 +2,7 @@
 import { recall, remember } from "./store.js";
 
 const ORDER = ["system", "light", "dark"];
-const NAMES = { system: "Theme: system", light: "Theme: light", dark: "Theme: dark" };
+const NAMES = { system: gettext("Theme: system"), light: gettext("Theme: light"), dark: gettext("Theme: dark") };
 const button = document.querySelector("[data-theme-toggle]");
 
 function show(theme) {

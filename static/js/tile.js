@@ -1,9 +1,12 @@
 // One tile on the floor: its element, and writing to it only what changed.
 import { timeOfDay } from "./clock.js";
+import { isMine } from "./follow.js";
 import { level, sparkPath } from "./spark.js";
-import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, stateLook } from "./words.js";
+import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, said, stateLook } from "./words.js";
 
 const template = document.querySelector("template[data-tile]");
+
+const JUST_NOW_MS = 2000; // As in calls/views/paint.py.
 
 export class TileView {
   constructor(node = template.content.firstElementChild.cloneNode(true)) {
@@ -17,7 +20,9 @@ export class TileView {
   text(name, value) {
     if (this.shown.get(name) === value) return;
     this.shown.set(name, value);
-    this.parts[name].textContent = value;
+    const { firstChild } = this.parts[name];
+    if (firstChild && value) firstChild.data = value; // Keeps the node, and with it what is laid out around it.
+    else this.parts[name].textContent = value;
   }
 
   set(name, attribute, value, node = this.parts[name]) {
@@ -48,7 +53,7 @@ export class TileView {
     this.text("agent", tile.agent);
     this.text("place", tile.queue ? `${tile.team_name} · ${tile.queue}` : tile.team_name);
     this.set("synthetic", "hidden", tile.synthetic ? null : "");
-    this.text("reason", tile.reason);
+    this.text("reason", said(tile.reason));
     this.text("about", tile.quote && tile.about?.includes(tile.quote) ? "" : tile.about ?? ""); // not twice
     this.text("quote", tile.quote);
     this.set("quote", "hidden", tile.quote ? null : "");
@@ -61,7 +66,12 @@ export class TileView {
     this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
     this.set("limit", "y1", level(tile.threshold));
     this.set("limit", "y2", level(tile.threshold));
-    this.text("not_scored", tile.not_scored);
+    this.text("not_scored", said(tile.not_scored));
+    const open = tile.alerts_open ?? 0;
+    this.set("alarms", "hidden", open ? null : "");
+    this.text("alarms_n", open ? String(open) : "");
+    this.text("alarms_words", open ? interpolate(ngettext("%s open alert", "%s open alerts", open), [open]) : "");
+    this.set("mine", "hidden", isMine(tile) ? null : "");
     this.startedAt = Date.parse(tile.started_at);
     this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;
     this.endedAt = tile.ended_at ? Date.parse(tile.ended_at) : null;
@@ -75,11 +85,11 @@ export class TileView {
     this.set("", "data-stale", stale && !frozen ? "" : null, this.node);
     this.text("elapsed", clock((this.endedAt ?? now) - this.startedAt));
     let words;
-    if (!live) words = tile.status === "ended" ? "ended" : "stream lost";
-    else if (age === null) words = "no score yet";
-    else if (frozen) words = `scored at ${timeOfDay(this.scoredAt)}`;
-    else if (stale) words = `stale since ${timeOfDay(this.scoredAt)}`;
-    else words = `scored ${Math.max(0, Math.floor(age / 1000))} s ago`;
+    if (!live) words = tile.status === "ended" ? gettext("ended") : gettext("stream lost");
+    else if (age === null) words = gettext("no score yet");
+    else if (frozen) words = interpolate(gettext("scored at %s"), [timeOfDay(this.scoredAt)]);
+    else if (stale) words = interpolate(gettext("stale since %s"), [timeOfDay(this.scoredAt)]);
+    else words = age < JUST_NOW_MS ? gettext("scored just now") : interpolate(gettext("scored %s s ago"), [Math.floor(age / 1000)]);
     this.text("age", words);
   }
 }

@@ -6,7 +6,8 @@ import { clock, isLow, labelLook, percent } from "./words.js";
 const AT_END_PX = 48;
 const LIKELY = 0.35;
 
-export function transcript(root) {
+// `plays`: there is a recording, and the time of a turn plays it from there.
+export function transcript(root, { plays = false } = {}) {
   const list = root.querySelector("[data-turns]");
   const scroller = root.querySelector("[data-scroller]");
   const jump = root.querySelector("[data-jump]");
@@ -34,10 +35,11 @@ export function transcript(root) {
       if (!entry || entry.turn !== turn) {
         const text = JSON.stringify(turn);
         if (!entry || entry.text !== text) {
-          const node = turnNode(turn, key);
-          const focused = entry && entry.node === document.activeElement;
+          const node = turnNode(turn, key, plays);
+          const focused = entry?.node.contains(document.activeElement) && document.activeElement;
+          const inner = focused && focused !== entry.node;
           entry?.node.replaceWith(node);
-          if (focused) node.focus({ preventScroll: true });
+          if (focused) ((inner && node.querySelector("[data-play]")) || node).focus({ preventScroll: true });
           added ||= !entry;
           changed = true;
           entry = { node, text };
@@ -59,7 +61,7 @@ export function transcript(root) {
 
   function step(by) {
     const turns = [...list.children];
-    const at = turns.indexOf(document.activeElement);
+    const at = turns.indexOf(document.activeElement.closest(".turn"));
     const next = at < 0 ? turns[turns.length - 1] : turns[at + by];
     next?.focus({ preventScroll: true });
     next?.scrollIntoView({ block: "nearest" });
@@ -68,7 +70,7 @@ export function transcript(root) {
   return { draw, actions: { j: () => step(1), k: () => step(-1) } };
 }
 
-function turnNode(turn, key) {
+function turnNode(turn, key, plays) {
   const customer = turn.channel === "customer";
   const felt = Object.entries(customer ? turn.states : turn.behaviours)
     .filter(([, share]) => share >= LIKELY)
@@ -80,27 +82,34 @@ function turnNode(turn, key) {
       const [sign, word] = labelLook(label);
       return make("span", { class: "felt", "data-state": label }, glyph(sign), `${word} ${percent(share)}`);
     }),
-    low && make("span", {}, "words uncertain"),
-    turn.redacted > 0 && make("span", {}, `${turn.redacted} masked`),
+    low && make("span", {}, gettext("words uncertain")),
+    turn.redacted > 0 && make("span", {}, interpolate(gettext("%s masked"), [turn.redacted])),
   ].filter(Boolean);
   return make(
     "li",
     { class: "turn", "data-channel": turn.channel, "data-key": key, tabindex: "-1" },
-    make("p", { class: "turn-head small quiet" }, make("strong", {}, customer ? "Caller" : "Agent"), " ", make("time", {}, clock(turn.start_ms))),
+    make("p", { class: "turn-head small quiet" }, make("strong", {}, customer ? gettext("Caller") : gettext("Agent")), " ", timeNode(turn.start_ms, plays)),
     make("p", { class: low ? "words low" : "words" }, ...words(turn)),
     foot.length ? make("p", { class: "turn-foot small quiet" }, ...foot) : null,
   );
 }
 
+function timeNode(ms, plays) {
+  const time = make("time", {}, clock(ms));
+  if (!plays) return time;
+  const name = interpolate(gettext("Play from %s"), [clock(ms)]);
+  return make("button", { class: "play-from", type: "button", "data-play": ms, "aria-label": name, title: name }, glyph("▸", false), time);
+}
+
 function words(turn) {
   const pieces = marked(turn.text, turn.cues);
-  if (!pieces.length) return [make("em", { class: "quiet" }, "not understood")];
+  if (!pieces.length) return [make("em", { class: "quiet" }, gettext("not understood"))];
   return pieces.map(({ text, cue }) => (cue ? markNode(text, cue) : text));
 }
 
 function markNode(text, cue) {
   const [sign, word] = labelLook(cue.label);
-  const detail = ` · strength ${percent(cue.strength)}, confidence ${percent(cue.confidence)}, ${sourceWords(cue.source)}`;
+  const detail = ` · ${interpolate(gettext("strength %s, confidence %s, %s"), [percent(cue.strength), percent(cue.confidence), sourceWords(cue.source)])}`;
   return make(
     "mark",
     { "data-state": cue.label },
@@ -110,7 +119,7 @@ function markNode(text, cue) {
 }
 
 const sourceWords = (source) =>
-  source.startsWith("rule:") ? `phrase rule “${source.slice(5)}”` : source === "heads" ? "language model" : source;
+  source.startsWith("rule:") ? interpolate(gettext("phrase rule “%s”"), [source.slice(5)]) : source === "heads" ? gettext("language model") : source;
 
 // The text in pieces, each quote that caused a cue a piece of its own; overlaps keep the first.
 export function marked(text, cues) {

@@ -13,6 +13,23 @@ export const loyaltyLook = (status) => LOOK.loyalty[status] ?? ["▸", status];
 export const isLow = (confidence) => confidence < LOOK.low_confidence;
 export const percent = (share) => `${Math.round(share * 100)}%`;
 
+// A sentence that scoring made, in the reader's language: as calls/views/said.py, whose patterns these are.
+const SAID = { whole: {}, shapes: [], spoken: [], ...LOOK.said };
+const SHAPES = SAID.shapes.map(([shape, words]) => [new RegExp(shape), words]);
+const isKnown = (word) => Object.hasOwn(SAID.whole, word);
+const listed = (text) => text.split(", ").map(said).join(", ");
+
+export function said(text) {
+  if (!text || !SHAPES.length) return text;
+  if (isKnown(text)) return SAID.whole[text];
+  for (const [shape, words] of SHAPES) {
+    const slots = text.match(shape)?.groups;
+    if (slots && isKnown(slots.feeling ?? "calm"))
+      return words.replace(/\{(\w+)\}/g, (_, name) => (SAID.spoken.includes(name) ? slots[name] : listed(slots[name])));
+  }
+  return text;
+}
+
 export function clock(ms) {
   const seconds = Math.max(0, Math.floor(ms / 1000));
   const two = (n) => String(n).padStart(2, "0");
@@ -23,12 +40,12 @@ export function clock(ms) {
 
 export function empathyWords(tile) {
   if (tile.empathy !== null && tile.empathy !== undefined) return String(Math.round(tile.empathy));
-  return tile.courtesy === null || tile.courtesy === undefined ? "not yet" : "courtesy only";
+  return tile.courtesy === null || tile.courtesy === undefined ? gettext("not yet") : gettext("courtesy only");
 }
 
 export function changeWords(tile) {
   if (tile.empathy === null || tile.change_60s === null || tile.change_60s === undefined) return "";
   const change = Math.round(tile.change_60s);
   const arrow = change > 0 ? "▴" : change < 0 ? "▾" : "▸";
-  return change ? `${arrow} ${Math.abs(change)} in 60 s` : `${arrow} steady`;
+  return change ? interpolate(gettext("%s in 60 s"), [`${arrow} ${Math.abs(change)}`]) : `${arrow} ${gettext("steady")}`;
 }

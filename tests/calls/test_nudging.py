@@ -13,7 +13,7 @@ from django.utils import timezone
 from calls import helping, live, nudging, record
 from calls.models import Call, NudgeChoices, RubricVersion, ShownNudge
 from calls.views.cues import ledger
-from scoring.types import Turn
+from scoring.types import Channel, Turn
 from tests.calls.pieces import agent, customer, scored
 
 pytestmark = pytest.mark.django_db
@@ -134,3 +134,16 @@ def test_a_rule_that_agents_find_wrong_switches_itself_off(make_call: Make) -> N
     version = RubricVersion.objects.get(pk=call.rubric_version_id)
     [row] = [r for r in ledger(version, [call.team_id])["rows"] if r["rule"] == shown.rule]
     assert row["switched_off"] and row["shown"] == 13 and "0 of 12" in row["reason"]
+
+
+def test_no_cue_while_the_caller_goes_on(make_call: Make) -> None:
+    call = make_call("CA1")
+    breath = scored(str(call.pk), upset(), hops=range(0, 5))
+    assert breath.heard is not None
+    going_on = replace(breath.heard.streams[0], channel=Channel.CUSTOMER, detail={"stretch": 140})
+    record.record_scores([replace(breath, heard=replace(breath.heard, streams=(going_on,)))])
+    assert not ShownNudge.objects.exists()
+    hear(call, until_s=6, since_s=5)
+    assert ShownNudge.objects.count() == 0, "no view is made before it may matter"
+    hear(call, until_s=8, since_s=6)
+    assert ShownNudge.objects.count() == 1, "the caller stopped after all"

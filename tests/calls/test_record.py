@@ -22,7 +22,7 @@ from tests.calls.pieces import agent, customer, scored, window
 pytestmark = pytest.mark.django_db
 MakeCall = Callable[..., Call]
 SCRIPT: list[Turn | VoiceState] = [
-    customer(1000),
+    customer(1000, frustration=0.95),
     window(1000),
     agent(4000),
     customer(8000, "I still do not see my money", 0.7),

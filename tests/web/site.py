@@ -25,9 +25,12 @@ from django.http import HttpRequest, HttpResponse  # noqa: E402
 from django.shortcuts import render  # noqa: E402
 from django.urls import path  # noqa: E402
 from django.utils import timezone  # noqa: E402
+from django.views.i18n import JavaScriptCatalog  # noqa: E402
 
+from calls import wire  # noqa: E402
 from calls.views.call import call_context  # noqa: E402
 from calls.views.paint import LOOK, floor_paint  # noqa: E402
+from calls.views.wall import NO_FILTER  # noqa: E402
 from tests.web import made_up  # noqa: E402
 
 TILES = int(os.environ.get("TILES", "12"))
@@ -38,7 +41,9 @@ class Person(SimpleNamespace):
         return self.name
 
 
-ALICE = Person(name="Alice Moreau", is_authenticated=True, is_supervisor=True, is_admin=False, is_agent=False)
+ALICE = Person(
+    pk=1, name="Alice Moreau", is_authenticated=True, is_supervisor=True, is_admin=False, is_agent=False
+)
 
 
 def floor(request: HttpRequest) -> HttpResponse:
@@ -51,6 +56,16 @@ def floor(request: HttpRequest) -> HttpResponse:
         "teams": teams, "queues": made_up.QUEUES, "first_run": "first" in request.GET, "user": ALICE,
     }  # fmt: skip
     return render(request, "floor/floor.html", context)
+
+
+def wall(request: HttpRequest) -> HttpResponse:
+    snapshot = on_the_wall(made_up.floor(int(request.GET.get("n", TILES))))
+    context = {"look": LOOK, "snapshot": snapshot, "floor": floor_paint(snapshot, NO_FILTER)}
+    return render(request, "floor/wall.html", context)
+
+
+def on_the_wall(floor: made_up.Doc) -> made_up.Doc:
+    return floor | {"calls": {pk: wire.wall_tile(tile) for pk, tile in floor["calls"].items()}}
 
 
 def call(request: HttpRequest, call_id: Any) -> HttpResponse:
@@ -66,12 +81,15 @@ def nothing(request: HttpRequest) -> HttpResponse:
 urlpatterns = [
     path("", nothing, name="home"),
     path("floor/", floor, name="floor"),
-    path("floor/wall/", nothing, name="wall"),
+    path("floor/wall/", wall, name="wall"),
     path("cues/", nothing, name="cues"),
     path("me/", nothing, name="me"),
     path("calls/", nothing, name="calls"),
     path("calls/<uuid:call_id>/", call, name="call"),
     path("out", nothing, name="account_logout"),
+    path("trends/", nothing, name="trends"),
+    path("language/", nothing, name="set_language"),
+    path("language/words.js", JavaScriptCatalog.as_view(), name="javascript-catalog"),
 ]
 pages = get_asgi_application()
 
@@ -91,8 +109,9 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
     ended = scope["path"].endswith("2/")
     doc = made_up.floor(TILES) if is_floor else made_up.call(ended=ended)
     name = "floor" if is_floor else "call"
-    seq = 1
-    await say({"type": "snapshot", "seq": seq, name: doc, "now": datetime.now(UTC).isoformat()})
+    seq, is_wall = 1, scope["query_string"] == b"wall=1"
+    shown = on_the_wall(doc) if is_wall else doc
+    await say({"type": "snapshot", "seq": seq, name: shown, "now": datetime.now(UTC).isoformat()})
 
     async def until_gone() -> None:
         while (await receive())["type"] != "websocket.disconnect":
@@ -104,6 +123,8 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
         now = datetime.now(UTC)
         if is_floor:
             events = made_up.next_floor_events(doc, now, dice)
+            if is_wall:
+                events = [event | {"tile": wire.wall_tile(event["tile"])} for event in events]
         else:
             events = [] if ended else made_up.next_call_events(doc, now, dice)
         if not gone.done():

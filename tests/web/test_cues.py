@@ -134,4 +134,9 @@ def test_the_wide_table_scrolls_by_keyboard(
     page.goto("/cues/")
     page.get_by_role("region", name="Rules of").focus()
     page.keyboard.press("ArrowRight")
-    page.wait_for_function("document.activeElement.scrollLeft > 0")
+    scrolled = page.locator(":focus")
+    for _ in range(40):
+        if scrolled.evaluate("node => node.scrollLeft") > 0:
+            return
+        page.wait_for_timeout(50)
+    pytest.fail("the arrow key did not scroll the table")

@@ -336,7 +336,7 @@ def test_the_first_paint_has_state_and_cue(call: Call, bob: User, client: Client
     client.force_login(bob)
     answered = client.get("/me/")
     assert answered.context["cue"]["id"] == row.pk and answered.context["tile"]["id"] == str(call.pk)
-    html = answered.content.decode().split("<script")[3]
+    html = answered.content.decode().split('<script id="look"')[0]
     assert row.cue in html and "The caller seems anxious" in html
 
 

@@ -33,6 +33,7 @@ def seed() -> list[dict[str, str]]:
     Source.objects.get_or_create(
         slug="demo", defaults={"name": "Simulated floor", "team": care, "synthetic": True}
     )
+    Source.objects.filter(slug="demo", synthetic=True).update(keep_audio=True)
     Source.objects.get_or_create(slug="phone", defaults={"name": "Phone line", "team": care})
     return [{"role": role, "username": username, "password": PASSWORD} for role, username, _ in LOGINS]
 
