@@ -15,6 +15,7 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     re_path(r"^account/(?:signup|email|confirm-email|password/reset|password/set)(?:/|$)", errors.closed),
     path("account/", include("allauth.account.urls")),
+    path("account/2fa/", include("allauth.mfa.urls")),
     path("health/live", ops.live),
     path("health/ready", ops.ready),
     path("metrics", ops.metrics),

@@ -105,7 +105,8 @@ MONTH = (
     r"sep(?:t(?:ember)?)?|oct(?:ober)?|nov(?:ember)?|dec(?:ember)?)"
 )
 MONTH_WORD = re.compile(rf"\b{MONTH}\b", re.I)
-IBAN = re.compile(r"\b[A-Z]{2}[ -]?\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b")
+IBAN = re.compile(r"\b[A-Z]{2}[ -]?\d{2}(?:[ -]?[A-Z0-9]{4}){2,7}(?:[ -]?[A-Z0-9]{1,3})?\b(?:[ -]\d+\b)*")
+"""With the digits behind it: "is 400000 000000 6" looks like an Icelandic one, and is a card."""
 OF_SUMS = UNITS | frozenset(CURRENCY) | {"%"}
 NOT_MONEY = UNITS - words(
     """dollar dollars buck bucks pound pounds quid euro euros cent cents pence usd gbp eur grand k million

@@ -20,7 +20,7 @@ export function headline(root) {
     const behind = live.filter((tile) => !tile.scored_at || now - Date.parse(tile.scored_at) > LOOK.stale_ms).length;
     const middle = median(live.map((tile) => tile.empathy).filter((value) => value !== null));
     put("live", String(live.length));
-    put("live_note", behind ? interpolate(gettext("%s without a fresh score"), [behind]) : gettext("every score is fresh"));
+    put("live_note", behind ? interpolate(gettext("%s without a fresh score"), [behind]) : live.length ? gettext("every score is fresh") : "");
     put("help", String(help));
     put("empathy", middle === null ? "–" : String(Math.round(middle)));
     put("lag", `${(lagMs / 1000).toFixed(1)} s`);

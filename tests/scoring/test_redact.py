@@ -102,6 +102,11 @@ CARRIER = st.sampled_from(
 )
 
 
+@pytest.mark.parametrize("word", ["is", "it", "me", "at", "no"])
+def test_a_word_like_a_country_leaves_no_digit_behind(word: str) -> None:
+    assert as_digits(redact(f"my card number {word} 400000 000000 6").text) == ""
+
+
 @given(data=st.data(), body=st.text("0123456789", min_size=12, max_size=18), carrier=CARRIER)
 @settings(max_examples=400, deadline=None)
 def test_no_card_survives_in_any_spelling(data: st.DataObject, body: str, carrier: str) -> None:

@@ -88,6 +88,7 @@ urlpatterns = [
     path("calls/<uuid:call_id>/", call, name="call"),
     path("out", nothing, name="account_logout"),
     path("trends/", nothing, name="trends"),
+    path("2fa/", nothing, name="mfa_index"),
     path("language/", nothing, name="set_language"),
     path("language/words.js", JavaScriptCatalog.as_view(), name="javascript-catalog"),
 ]
