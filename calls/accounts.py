@@ -1,4 +1,4 @@
-"""Who may open an account: nobody by themselves. Admins create people. And what a second factor is kept as."""
+"""Who may open an account: nobody by themselves; admins create people. And how second factors are kept."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class ClosedAdapter(DefaultAccountAdapter):  # type: ignore[misc]
 
 
 class SealedSecrets(DefaultMFAAdapter):  # type: ignore[misc]
-    """Second factors lie in the database under a key made from SECRET_KEY: a copy of it alone logs nobody in."""
+    """Second factors are stored under a key made from SECRET_KEY: a copy of the database logs nobody in."""
 
     def encrypt(self, text: str) -> str:
         return seal().encrypt(text.encode()).decode()
