@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
 from django.http import HttpRequest
+from django.utils.encoding import force_str
 
 
 class ClosedAdapter(DefaultAccountAdapter):  # type: ignore[misc]
@@ -37,7 +38,7 @@ class SealedSecrets(DefaultMFAAdapter):  # type: ignore[misc]
 
 def seal() -> MultiFernet:
     """The newest key seals; older ones still open (HKDF, RFC 5869)."""
-    keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
+    keys = [settings.SECRET_KEY, *map(force_str, settings.SECRET_KEY_FALLBACKS)]
     return MultiFernet([Fernet(base64.urlsafe_b64encode(derived(key))) for key in keys])
 
 
