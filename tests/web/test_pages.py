@@ -121,7 +121,7 @@ def test_bob_sees_his_call_and_no_floor(page_for: Open, bob: User, full_call: Ca
     page.goto("/")
     assert page.url.endswith("/me/")
     page.get_by_role("link", name="My calls").click()
-    page.get_by_role("link", name="Bob Okafor").click()
+    page.get_by_role("link", name="Bob Okafor", exact=True).click()
     live(page)
     assert page.goto("/floor/").status == 404
     assert page.get_by_role("heading", name="Not found").is_visible()
