@@ -475,6 +475,16 @@ class Ledger:
                 return False
         return True
 
+    def keys_of(self, call_id: str) -> list[bytes]:
+        """Every key that names the call."""
+        return list(self.client.scan_iter(match=f"*{call_id}*", count=1000))
+
+    def forget(self, call_id: str) -> int:
+        """Nothing of the call stays, whatever state it is in; how many keys went."""
+        self.drop_call(call_id)
+        keys = self.keys_of(call_id)
+        return int(self.client.delete(*keys)) if keys else 0
+
     # -- how far behind
 
     def due_count(self) -> int:

@@ -33,6 +33,7 @@ class Outcome(models.TextChoices):
     LOST = "l", "Lost before it reached us"
     FAILED = "f", "Could not be scored after three tries"
     SKIPPED = "k", "Skipped under load"
+    WITHHELD = "w", "Not analysed: no consent"
     UNKNOWN = ".", "Not received"
 
 
@@ -44,6 +45,35 @@ CHANNELS = titled(Channel)
 STATES = titled(State)
 RISKS = [(Risk.CALM.value, "Calm"), (Risk.WATCH.value, "Watch"), (Risk.HELP.value, "Help now")]
 MISSING = [(str(b), str(b).title()) for b in HELPING]
+
+
+class Region(models.TextChoices):
+    EU = "eu", _("European Union (strict)")
+    UK = "uk", _("United Kingdom")
+    US = "us", _("United States")
+
+
+class Asked(models.TextChoices):
+    """What a call needs before anything in it is analysed."""
+
+    NOTICE = "notice", _("Notice at the beginning; a caller may object at any time")
+    CONSENT = "consent", _("The caller's consent; nothing is analysed before it")
+
+
+class Said(models.TextChoices):
+    NOTICE = "notice", _("Notice given")
+    YES = "yes", _("Consent given")
+    NO = "no", _("Objected")
+
+
+class Kept(models.TextChoices):
+    """Classes of data, in the order in which they go."""
+
+    AUDIO = "audio", _("Audio")
+    TRANSCRIPT = "transcript", _("Transcript")
+    FEATURES = "features", _("Features")
+    SCORES = "scores", _("Scores")
+    SUBJECT = "subject", _("All of a call, on request")
 
 
 class Verdict(models.TextChoices):

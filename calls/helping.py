@@ -58,7 +58,7 @@ def _alerts(call: Call, **which: Any) -> Any:
             rows = Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
             docs = wire.alert_docs(rows)
             _tell(call, {"type": "alerts", "alerts": docs}, agent=False)
-            _retile(locked, alerts_open=wire.open_alerts(docs))
+            retile(locked, alerts_open=wire.open_alerts(docs))
 
     return change
 
@@ -205,7 +205,7 @@ def follow(call: Call, user: User, on: object) -> None:
         else:
             Follow.objects.filter(call=call, user=user, ended_at=None).update(ended_at=timezone.now())
         rows = call.follows.filter(ended_at=None).select_related("user")
-        _retile(call, followers=[{"id": row.user_id, "name": str(row.user)} for row in rows])
+        retile(call, followers=[{"id": row.user_id, "name": str(row.user)} for row in rows])
 
 
 # --- small steps ------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ def locked_call(call: Call) -> Call:
     return rows.get(pk=call.pk)
 
 
-def _retile(call: Call, **changes: Any) -> None:
+def retile(call: Call, **changes: Any) -> None:
     """Change what a locked call's tile says of what people do; one without a tile gets it later."""
     call.tile = call.tile | changes
     call.save(update_fields=["tile"])

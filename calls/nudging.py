@@ -14,7 +14,7 @@ from typing import Any
 from django.db.models import Count
 from django.utils import timezone
 
-from calls import wire
+from calls import policy, wire
 from calls.models import Call, NudgeChoices, RubricVersion, ShownNudge
 from scoring import types as t
 from scoring.behaviour import exchanges
@@ -58,7 +58,7 @@ def show(
     if not candidates or caller_speaks or not call.is_live or call.agent_id is None:
         return None
     newest = max(candidates, key=lambda c: c.t_ms)
-    if call.media_ms - newest.t_ms > FRESH_MS:
+    if call.media_ms - newest.t_ms > FRESH_MS or not policy.current().cues:
         return None
     choices = NudgeChoices.objects.filter(agent=call.agent_id).first() or NudgeChoices()
     if choices.muted or str(newest.missing) in choices.kinds_off:

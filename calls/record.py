@@ -18,12 +18,13 @@ from django.db import OperationalError, transaction
 from django.db.models import Q
 from django.utils import timezone
 
-from calls import metrics, push, wire
-from calls.choices import CallStatus, Outcome
+from calls import metrics, policy, push, wire
+from calls.choices import Asked, CallStatus, Outcome, Said
 from calls.derived import Message, first_tile, fresh_tile, load_pieces, tile_messages, upsert, write_view
 from calls.models import (
     HOPS_PER_BLOCK,
     Call,
+    ConsentEvent,
     CoverageBlock,
     Source,
     Speech,
@@ -101,7 +102,7 @@ def _new_call(source: Source, new: OpenCall) -> Call:
     notes = (
         [] if agent or not username else [f"The source named agent {username!r}, who is not on this team."]
     )
-    return Call.objects.create(
+    call = Call(
         source=source,
         team=source.team,
         agent=agent,
@@ -113,7 +114,14 @@ def _new_call(source: Source, new: OpenCall) -> Call:
         synthetic=source.synthetic,
         started_at=new.started_at,
         notes=notes,
+        asks_consent=policy.current().asked == Asked.CONSENT,
     )
+    said = policy.said_by_source(parameters)
+    call.opted_in_at = new.started_at if Said.YES in said else None
+    call.opted_out_at = new.started_at if Said.NO in said else None
+    call.save()
+    ConsentEvent.objects.bulk_create(ConsentEvent(call=call, said=what, how="source") for what in said)
+    return call
 
 
 def media_ended(call_id: str, reason: str, counters: Mapping[str, Any]) -> None:

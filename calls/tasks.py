@@ -19,7 +19,7 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
-from calls import helping, keeping, metrics, record, trends
+from calls import consent, helping, keeping, metrics, policy, record, retention, trends
 from calls.buffer import Claim, ledger
 from calls.choices import CallStatus, Outcome
 from calls.models import HOPS_PER_BLOCK, Call
@@ -79,7 +79,10 @@ def batch_size() -> int:
 def score(claims: Sequence[Claim]) -> None:
     """One batch, end to end. What cannot be heard or written now is given back, to be tried again."""
     metrics.BATCH.observe(sum(len(claim.hops) for claim in claims))
-    gathered = {claim: gather(claim) for claim in claims}
+    withheld = consent.withheld([claim.call_id for claim in claims])
+    voice = policy.current().voice
+    nothing: tuple[CallWork | None, Lost] = (None, {})
+    gathered = {claim: nothing if claim.call_id in withheld else gather(claim, voice) for claim in claims}
     heard = hear([work for work, _ in gathered.values() if work])
     ready = [c for c, (work, _) in gathered.items() if not work or not c.hops or c.call_id in heard]
     for claim in set(claims) - set(ready):
@@ -88,7 +91,9 @@ def score(claims: Sequence[Claim]) -> None:
     try:
         troubles = keep([gathered[claim] for claim in ready if claim.call_id in heard])
         batch = [
-            result(claim, heard.get(claim.call_id), gathered[claim][1], troubles.get(claim.call_id, ""))
+            withhold(claim)
+            if claim.call_id in withheld
+            else result(claim, heard.get(claim.call_id), gathered[claim][1], troubles.get(claim.call_id, ""))
             for claim in ready
         ]
         record.record_scores(batch, engine().version)
@@ -113,7 +118,7 @@ def hear(work: Sequence[CallWork]) -> dict[str, CallHeard]:
 Lost = dict[tuple[Channel, int], Outcome]
 
 
-def gather(claim: Claim) -> tuple[CallWork | None, Lost]:
+def gather(claim: Claim, voice: bool = True) -> tuple[CallWork | None, Lost]:
     """The audio a claim needs, and the hops that never came. No work for poison, claimed by itself."""
     streams, lost = [], Lost()
     for channel in Channel:
@@ -125,7 +130,7 @@ def gather(claim: Claim) -> tuple[CallWork | None, Lost]:
         streams.append(StreamWork(state, audio, last + 1 - state.next_index))
     if any(hop.poison for hop in claim.hops):
         return None, lost
-    return CallWork(claim.call_id, tuple(streams), closing=not claim.hops), lost
+    return CallWork(claim.call_id, tuple(streams), closing=not claim.hops, voice=voice), lost
 
 
 def keep(heard: Sequence[tuple[CallWork | None, Lost]]) -> dict[str, str]:
@@ -170,6 +175,13 @@ def result(claim: Claim, heard: CallHeard | None, lost: Lost, trouble: str = "")
     )
     note = trouble if heard else what
     return Scored(claim.call_id, heard, outcomes, ahead, close=not claim.hops, note=note)
+
+
+def withhold(claim: Claim) -> Scored:
+    """What to write for a call without consent: that its audio came, and nothing of what was in it."""
+    outcomes = {(hop.channel, hop.index): Outcome.WITHHELD for hop in claim.hops}
+    ahead = {hop.channel: hop.index + 1 for hop in claim.hops}
+    return Scored(claim.call_id, None, outcomes, ahead, close=not claim.hops)
 
 
 def settle(claim: Claim, heard: CallHeard | None) -> None:
@@ -275,7 +287,7 @@ def quiet(call_id: str, channel: Channel) -> list[tuple[int, int]]:
         block * HOPS_PER_BLOCK + place
         for block, hops in blocks
         for place, letter in enumerate(hops)
-        if letter in (Outcome.FAILED, Outcome.SKIPPED)
+        if letter in (Outcome.FAILED, Outcome.SKIPPED, Outcome.WITHHELD)
     ]
     return keeping.quiet_spans(turns, speech, failed)
 
@@ -308,6 +320,12 @@ def forget(call_id: str) -> None:
         keeping.forget(call_id)
     except OSError as error:
         log.error("audio of a deleted call cannot be removed", call=call_id, error=str(error))
+
+
+@shared_task
+def purge_due() -> None:
+    """What the policy no longer lets us keep."""
+    retention.purge_due()
 
 
 @shared_task

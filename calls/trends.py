@@ -81,7 +81,7 @@ def judged(final: Mapping[str, Any], moments: Sequence[tuple[int, str]], media_m
         "outlook": outlook.get("score"),
         "outlook_status": outlook.get("status", ""),
         **needs_of(alignment.get("events", ())),
-        **times_of(moments, media_ms),
+        **(final.get("held") or times_of(moments, media_ms)),  # held: the timeline was purged
     }
 
 

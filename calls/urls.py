@@ -11,6 +11,7 @@ from calls.views.cues import cues
 from calls.views.floor import floor
 from calls.views.home import home
 from calls.views.me import me
+from calls.views.policy import call_data, erase_call, export_call, firewall, policy, purge_now
 from calls.views.team_trends import team_trends, trends_home
 from calls.views.trends import agent_trends, agent_trends_csv, my_csv, my_trends
 from calls.views.wall import wall
@@ -26,6 +27,10 @@ urlpatterns = [
     path("calls/<uuid:call_id>/alerts/<str:cause>/resolve", act.resolve, name="resolve"),
     path("calls/<uuid:call_id>/messages", act.send, name="send"),
     path("calls/<uuid:call_id>/follow", act.follow, name="follow"),
+    path("calls/<uuid:call_id>/consent", act.say_consent, name="consent"),
+    path("calls/<uuid:call_id>/data/", call_data, name="call_data"),
+    path("calls/<uuid:call_id>/export.zip", export_call, name="export_call"),
+    path("calls/<uuid:call_id>/erase", erase_call, name="erase_call"),
     path("calls/<uuid:call_id>/notes", act.note, name="note"),
     path("me/", me, name="me"),
     path("me/cues/<int:pk>/verdict", act.judge, name="judge"),
@@ -38,4 +43,7 @@ urlpatterns = [
     path("agents/<int:pk>/trends.csv", agent_trends_csv, name="agent_trends_csv"),
     path("teams/<int:pk>/trends/", team_trends, name="team_trends"),
     path("cues/", cues, name="cues"),
+    path("policy/", policy, name="policy"),
+    path("policy/purge", purge_now, name="purge_now"),
+    path("policy/firewall/", firewall, name="firewall"),
 ]

@@ -190,7 +190,7 @@ def tile_doc(call: Call, view: CallView, threshold: float) -> Doc:
     """What the floor shows of a call."""
     last = view.moments[-1] if view.moments else None
     return call.tile_base() | {
-        "not_scored": "" if last else "Waiting for the first words",
+        "not_scored": call.withheld_words() or ("" if last else "Waiting for the first words"),
         "risk": str(view.risk),
         "reason": view.reason,
         "state": str(last.state) if last else "unsure",
@@ -267,13 +267,14 @@ def coverage_doc(rows: Iterable[tuple[str, str]], counters: Mapping[str, Any], n
             "lost_ms": HOP_MS * hops.count(Outcome.LOST),
             "failed_ms": HOP_MS * hops.count(Outcome.FAILED),
             "skipped_ms": HOP_MS * hops.count(Outcome.SKIPPED),
+            "withheld_ms": HOP_MS * hops.count(Outcome.WITHHELD),
         }
         for channel, hops in letters.items()
     }
     return {"channels": channels, "counters": dict(counters), "notes": list(notes)}
 
 
-_RECEIVED = (Outcome.SCORED, Outcome.FAILED, Outcome.SKIPPED)
+_RECEIVED = (Outcome.SCORED, Outcome.FAILED, Outcome.SKIPPED, Outcome.WITHHELD)
 
 
 def rounded(values: Mapping[str, float]) -> dict[str, float]:

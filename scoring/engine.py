@@ -254,7 +254,7 @@ class Engine:
         wanted = [
             (stream, span)
             for call in calls
-            if not call.work.mixed
+            if call.work.voice and not call.work.mixed
             for stream in call.streams
             for span in stream.heard.windows
         ]

@@ -218,6 +218,8 @@ class CallWork:
     """The call has ended: close open turns."""
     mixed: bool = False
     """Both sides are on one channel: words and timing only, no emotion, no judgement."""
+    voice: bool = True
+    """Whether the caller's voice may be read for feelings at all."""
 
 
 @dataclass(frozen=True)

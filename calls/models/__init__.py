@@ -3,6 +3,7 @@
 from calls.models.calls import Call, CallQuerySet
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.people import Team, User
+from calls.models.policy import ConsentEvent, Policy, Purge
 from calls.models.rubrics import Rubric, RubricVersion
 from calls.models.scores import (
     HOPS_PER_BLOCK,
@@ -24,6 +25,7 @@ __all__ = [
     "Call",
     "CallFact",
     "CallQuerySet",
+    "ConsentEvent",
     "CoverageBlock",
     "EngineVersion",
     "Follow",
@@ -33,6 +35,8 @@ __all__ = [
     "Note",
     "Nudge",
     "NudgeChoices",
+    "Policy",
+    "Purge",
     "Rubric",
     "RubricVersion",
     "Source",

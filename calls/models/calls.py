@@ -65,6 +65,12 @@ class Call(models.Model):
     view = models.JSONField(default=dict, help_text="What the call page shows; derived.")
     final = models.JSONField(null=True, blank=True, help_text="Scores of the finished call.")
     engine = models.CharField(max_length=200, blank=True)
+    asks_consent = models.BooleanField(
+        default=False, help_text="Nothing is analysed before the caller agrees."
+    )
+    opted_in_at = models.DateTimeField(null=True, blank=True)
+    opted_out_at = models.DateTimeField(null=True, blank=True)
+    purged = models.JSONField(default=dict, help_text="Class of data: when it was deleted.")
 
     objects = CallQuerySet.as_manager()
 
@@ -91,6 +97,21 @@ class Call(models.Model):
     def is_live(self) -> bool:
         return self.status == CallStatus.LIVE
 
+    @property
+    def is_withheld(self) -> bool:
+        """Whether its audio must not be analysed now."""
+        return self.opted_out_at is not None or (self.asks_consent and self.opted_in_at is None)
+
+    @property
+    def consent(self) -> str:
+        """What a tile says: "no" after an objection, "asked" while waiting for a yes, else ""."""
+        return "no" if self.opted_out_at else "asked" if self.is_withheld else ""
+
+    def withheld_words(self) -> str:
+        if self.opted_out_at is not None:
+            return "The caller objected: nothing more is analysed"
+        return "Waiting for the caller’s consent" if self.is_withheld else ""
+
     def groups(self) -> list[str]:
         names = [f"team.{self.team_id}", f"call.{self.pk}"]
         return [*names, f"agent.{self.agent_id}"] if self.agent_id else names
@@ -111,6 +132,7 @@ class Call(models.Model):
             "started_at": self.started_at.isoformat(),
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             "media_ms": self.media_ms,
+            "consent": self.consent,
             "alerts_open": self.tile.get("alerts_open", 0) if self.tile else 0,
             "followers": self.tile.get("followers", []) if self.tile else [],
             "scored_at": self.scored_at.isoformat() if self.scored_at else None,

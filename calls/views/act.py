@@ -12,7 +12,7 @@ from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
-from calls import access, helping
+from calls import access, consent, helping
 from calls.models import Call, Message, ShownNudge, User
 
 MOST_BYTES = 10_000
@@ -73,6 +73,12 @@ def send(user: User, said: dict[str, Any], call_id: UUID) -> None:
 @act
 def follow(user: User, said: dict[str, Any], call_id: UUID) -> None:
     helping.follow(watched(user, call_id), user, said.get("on"))
+
+
+@act
+def say_consent(user: User, said: dict[str, Any], call_id: UUID) -> None:
+    """Supervisors, and the call's own agent, who hears what the caller says."""
+    consent.note(access.get_call_or_404(user, call_id), user, said.get("said"))
 
 
 @act

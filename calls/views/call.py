@@ -51,6 +51,7 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     messages = helps and found.is_live and found.agent_id is not None
     context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages)
     context["recording"] = recording(found)
+    context["purged"] = found.purged
     if helps and found.is_live:
         who = found.agent.username if found.agent else ""
         context["listen"] = found.source.listen_address(found.external_ref, who)

@@ -9,14 +9,14 @@ from datetime import date
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidden
 from django.shortcuts import render
 from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
-from calls import access, rollups, trends
+from calls import access, policy, rollups, trends
 from calls.choices import Role
 from calls.models import Call, User
 from calls.rollups import Quartiles, Trend
@@ -111,7 +111,15 @@ def my_csv(request: HttpRequest) -> HttpResponse:
 @login_required
 @never_cache
 def agent_trends_csv(request: HttpRequest, pk: int) -> HttpResponse:
-    return agent_csv(visible_agent(request, pk))
+    agent = visible_agent(request, pk)
+    if is_locked(request, agent):
+        words = gettext("The policy locks agents’ figures: only the agent can take them out of the system.")
+        return HttpResponseForbidden(words, content_type="text/plain; charset=utf-8")
+    return agent_csv(agent)
+
+
+def is_locked(request: HttpRequest, agent: User) -> bool:
+    return agent.pk != request.user.pk and policy.current().hr_lock
 
 
 def own_account(request: HttpRequest) -> User:
@@ -140,6 +148,7 @@ def agent_page(request: HttpRequest, agent: User) -> HttpResponse:
         "section": "trends",
         "agent": agent,
         "own": agent.pk == request.user.pk,
+        "locked": is_locked(request, agent),
         "csv": "my_trends_csv" if agent.pk == request.user.pk else "agent_trends_csv",
         "trend": trend,
         "panels": panels,

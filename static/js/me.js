@@ -5,6 +5,7 @@ import { lineState } from "./line-state.js";
 import { openLine } from "./line.js";
 import { choicesPanel } from "./me-choices.js";
 import { cuePanel } from "./me-cue.js";
+import { consentPanel } from "./me-consent.js";
 import { nowPanel, pickPanel } from "./me-now.js";
 import { looksPanel, messagesPanel } from "./me-people.js";
 import { painter } from "./painter.js";
@@ -29,6 +30,7 @@ const cues = cuePanel(root, { tell: (cue) => happened({ type: "cue", cue }), red
 const drawMessages = messagesPanel(find("messages-section"), (message) => happened({ type: "message", message }));
 const drawLooks = looksPanel(find("looks-section"));
 const choices = choicesPanel(root, (said) => happened({ type: "choices", choices: { ...doc.choices, ...said } }));
+const drawConsent = consentPanel(find("objects"));
 const speak = speaker(find("announce"));
 
 // What a post has done is shown at once; the line says the same again.
@@ -46,6 +48,7 @@ function draw() {
   find("now").hidden = !tile;
   find("ended").hidden = Boolean(tile) || !seen;
   if (tile) drawNow(tile, line);
+  drawConsent(tile);
   if (tile) seen = tile.id;
   else if (seen) find("ended-link").href = `/calls/${seen}/`;
   showLine(line, line === "live" ? null : lostAt);

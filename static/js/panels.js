@@ -149,6 +149,7 @@ const FATES = [
   ["lost_ms", "bad", gettext("%s lost on the way to us")],
   ["failed_ms", "bad", gettext("%s could not be scored")],
   ["skipped_ms", "bad", gettext("%s skipped under load")],
+  ["withheld_ms", "", gettext("%s not analysed: no consent")],
 ];
 
 export function coveragePanel(root) {

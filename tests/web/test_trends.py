@@ -19,7 +19,7 @@ from django.utils import timezone, translation
 
 from calls import rollups, trends
 from calls.choices import Role
-from calls.models import CallFact, Rubric, RubricVersion, Source, Team, User
+from calls.models import CallFact, Policy, Rubric, RubricVersion, Source, Team, User
 from calls.rollups import Quartiles
 from calls.views.small_multiples import (
     Point,
@@ -143,6 +143,7 @@ def test_histograms() -> None:
 def test_who_may_see_an_agents_trends(
     client: Client, told: None, alice: User, bob: User, carol: User, billing: Team
 ) -> None:
+    Policy.objects.create(region="us", hr_lock=False)
     paths = [f"/agents/{bob.pk}/trends/", f"/agents/{bob.pk}/trends.csv"]
     mine = ["/me/trends/", "/me/trends.csv"]
     mate = User.objects.create_user("mate", role=Role.AGENT, team=billing)
@@ -168,6 +169,8 @@ def test_who_may_see_an_agents_trends(
 
 @pytest.mark.django_db
 def test_the_supervisor_sees_the_very_same_page(client: Client, told: None, alice: User, bob: User) -> None:
+    Policy.objects.create(region="us", hr_lock=False)  # else only the agent has the CSV
+
     def main(user: User, path: str) -> str:
         client.force_login(user)
         page = re.search(r"<main.*</main>", client.get(path).content.decode(), re.S)

@@ -1,0 +1,49 @@
+"""A caller's yes or no to being analysed, logged, and in force from the next hop on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from django.db import transaction
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from calls import helping
+from calls.choices import Said
+from calls.models import Call, ConsentEvent, User
+
+
+def withheld(call_ids: Sequence[str]) -> set[str]:
+    """Those of these calls whose audio must not be analysed now."""
+    found = Call.objects.filter(pk__in=call_ids).only("opted_in_at", "opted_out_at", "asks_consent")
+    return {str(call.pk) for call in found if call.is_withheld}
+
+
+def note(call: Call, user: User | None, said: object) -> None:
+    """Log what the caller was told or said. No ends the analysis for good; a yes after it needs a new call.
+
+    BadRequest names what cannot be done. Said twice, the first time stands.
+    """
+    if said not in Said.values:
+        raise helping.BadRequest(f"said must be one of {', '.join(Said.values)}, not {said!r}.")
+    with transaction.atomic():
+        call = helping.locked_call(call)
+        if said == Said.YES and call.opted_out_at:
+            raise helping.BadRequest(_("The caller objected in this call: that stands until the next one."))
+        if not call.is_live:
+            raise helping.BadRequest(_("The call is over. What was kept of it can be deleted on its page."))
+        ConsentEvent.objects.create(call=call, said=str(said), how="person" if user else "source", user=user)
+        if said == Said.NO and call.opted_out_at is None:
+            call.opted_out_at = timezone.now()
+            call.notes = [
+                *call.notes,
+                f"The caller objected at {clock(call.media_ms)}; nothing later is analysed.",
+            ]
+        if said == Said.YES and call.opted_in_at is None:
+            call.opted_in_at = timezone.now()
+        call.save(update_fields=["opted_in_at", "opted_out_at", "notes"])
+        helping.retile(call, not_scored=call.withheld_words(), consent=call.consent)
+
+
+def clock(ms: int) -> str:
+    return f"{ms // 60_000}:{ms // 1000 % 60:02d}"
