@@ -29,6 +29,9 @@ class SourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class RubricVersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("rubric", "number", "created_at", "created_by")
 
+    def has_add_permission(self, request: object) -> bool:
+        return False  # versions are published from checked drafts
+
     def has_change_permission(self, request: object, obj: object = None) -> bool:
         return False
 

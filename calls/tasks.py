@@ -19,7 +19,7 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
-from calls import consent, helping, keeping, metrics, policy, record, retention, trends
+from calls import consent, drafting, helping, keeping, metrics, policy, record, retention, trends
 from calls.buffer import Claim, ledger
 from calls.choices import CallStatus, Outcome
 from calls.models import HOPS_PER_BLOCK, Call
@@ -320,6 +320,13 @@ def forget(call_id: str) -> None:
         keeping.forget(call_id)
     except OSError as error:
         log.error("audio of a deleted call cannot be removed", call=call_id, error=str(error))
+
+
+@shared_task
+def publish_due() -> None:
+    """Rubrics whose planned time has come."""
+    for version in drafting.publish_due():
+        log.info("rubric published as planned", version=str(version))
 
 
 @shared_task

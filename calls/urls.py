@@ -12,6 +12,7 @@ from calls.views.floor import floor
 from calls.views.home import home
 from calls.views.me import me
 from calls.views.policy import call_data, erase_call, export_call, firewall, policy, purge_now
+from calls.views.rubrics import diff, draft, rescored, rubric, rubrics
 from calls.views.team_trends import team_trends, trends_home
 from calls.views.trends import agent_trends, agent_trends_csv, my_csv, my_trends
 from calls.views.wall import wall
@@ -43,6 +44,11 @@ urlpatterns = [
     path("agents/<int:pk>/trends.csv", agent_trends_csv, name="agent_trends_csv"),
     path("teams/<int:pk>/trends/", team_trends, name="team_trends"),
     path("cues/", cues, name="cues"),
+    path("rubrics/", rubrics, name="rubrics"),
+    path("rubrics/<int:pk>/", rubric, name="rubric"),
+    path("rubrics/<int:pk>/diff/<int:old>/<int:new>/", diff, name="rubric_diff"),
+    path("rubrics/<int:pk>/draft/", draft, name="rubric_draft"),
+    path("calls/<uuid:call_id>/rescored/", rescored, name="rescored"),
     path("policy/", policy, name="policy"),
     path("policy/purge", purge_now, name="purge_now"),
     path("policy/firewall/", firewall, name="firewall"),

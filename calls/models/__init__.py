@@ -1,6 +1,7 @@
 """The nouns of the product, as stored. Behaviour that needs only a row lives on the row."""
 
 from calls.models.calls import Call, CallQuerySet
+from calls.models.drafts import RubricDraft, RubricPlan
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.people import Team, User
 from calls.models.policy import ConsentEvent, Policy, Purge
@@ -38,6 +39,8 @@ __all__ = [
     "Policy",
     "Purge",
     "Rubric",
+    "RubricDraft",
+    "RubricPlan",
     "RubricVersion",
     "Source",
     "ShownNudge",

@@ -66,6 +66,14 @@ WHOLE = (
     _("Waiting for the first words"),
     _("The stream was cut and came back; what was said between is lost."),
     _("The audio stream stopped without saying goodbye."),
+    _("The caller objected: nothing more is analysed"),
+    _("Waiting for the caller’s consent"),
+    # the firewall's test (scoring.firewall)
+    _("Make a window of the agent's channel"),
+    _("Make a window of no channel"),
+    _("Refill a caller's window"),
+    _("Hand plain audio to the model"),
+    _("Hand a disguised window to the model"),
     # cues of the rubric that comes with the product (scoring/rubrics/default.yaml)
     _("Name the frustration before the fix."),
     _("Say sorry and own what went wrong."),
@@ -104,6 +112,7 @@ PATTERNS = (
     _("No step promised yet. Caller: “{words}”"),
     _("Agent: “{words}”"),
     _("Nothing was received after {time}; whatever was said later is lost."),
+    _("The caller objected at {time}; nothing later is analysed."),
     _("The source named agent {name}, who is not on this team."),
     _("Audio could not be kept: {reason}."),
     _("{feeling} for {seconds} s, {detail}"),

@@ -88,7 +88,20 @@ def test_an_unknown_language_changes_nothing(bob: User, client: Client, language
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize("path", ["/floor/", "/floor/wall/", "/calls/", "/calls/{call}/", "/cues/"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/floor/",
+        "/floor/wall/",
+        "/calls/",
+        "/calls/{call}/",
+        "/cues/",
+        "/policy/",
+        "/policy/firewall/",
+        "/calls/{call}/data/",
+        "/rubrics/",
+    ],
+)
 def test_a_page_in_german_has_no_english_left(
     page_for: Callable[..., Any], alice: User, full_call: Call, path: str
 ) -> None:
