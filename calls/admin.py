@@ -2,17 +2,44 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from allauth.account.decorators import secure_admin_login
 from django.contrib import admin
 from django.contrib.auth.admin import UserAdmin
 
+from calls import auditing
+from calls.choices import Did
 from calls.models import Alert, Call, Rubric, RubricVersion, Source, Team, User
 
 admin.site.login = secure_admin_login(admin.site.login)  # type: ignore[method-assign]
 
 
+class Audited:
+    """Writes what was changed here to the audit log; secrets by name only."""
+
+    def log_addition(self, request: Any, obj: Any, message: Any) -> Any:
+        auditing.record(request.user, Did.CREATED, obj)
+        return super().log_addition(request, obj, message)  # type: ignore[misc]
+
+    def log_change(self, request: Any, obj: Any, message: Any) -> Any:
+        auditing.record(request.user, Did.CHANGED, obj, {}, {"fields": changed_fields(message)})
+        return super().log_change(request, obj, message)  # type: ignore[misc]
+
+    def log_deletions(self, request: Any, queryset: Any) -> Any:
+        for obj in queryset:
+            auditing.record(request.user, Did.REMOVED, obj)
+        return super().log_deletions(request, queryset)  # type: ignore[misc]
+
+
+def changed_fields(message: Any) -> str:
+    """Names, as Django's own log has them."""
+    parts = message if isinstance(message, list) else []
+    return ", ".join(name for part in parts for name in part.get("changed", {}).get("fields", []))
+
+
 @admin.register(User)
-class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
+class PersonAdmin(Audited, UserAdmin):  # type: ignore[type-arg,misc]
     list_display = ("username", "first_name", "last_name", "role", "team", "is_active")
     list_filter = ("role", "team", "is_active")
     fieldsets = (*(UserAdmin.fieldsets or ()), ("Floor", {"fields": ("role", "team", "supervises")}))
@@ -21,7 +48,7 @@ class PersonAdmin(UserAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Source)
-class SourceAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class SourceAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg,misc]
     list_display = ("name", "slug", "protocol", "team", "enabled", "synthetic", "keep_audio")
 
 
@@ -45,5 +72,9 @@ class CallAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         return False
 
 
-admin.site.register([Team, Rubric])
+class PlainAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg,misc]
+    pass
+
+
+admin.site.register([Team, Rubric], PlainAdmin)
 admin.site.register(Alert)

@@ -11,9 +11,9 @@ from scoring.types import HELPING, Channel, Risk, State
 
 
 class Role(models.TextChoices):
-    AGENT = "agent", "Agent"
-    SUPERVISOR = "supervisor", "Supervisor"
-    ADMIN = "admin", "Admin"
+    AGENT = "agent", _("Agent")
+    SUPERVISOR = "supervisor", _("Supervisor")
+    ADMIN = "admin", _("Admin")
 
 
 class Protocol(models.TextChoices):
@@ -64,6 +64,16 @@ class Said(models.TextChoices):
     NOTICE = "notice", _("Notice given")
     YES = "yes", _("Consent given")
     NO = "no", _("Objected")
+
+
+class Did(models.TextChoices):
+    CREATED = "created", _("created")
+    CHANGED = "changed", _("changed")
+    REMOVED = "removed", _("removed")
+    LINKED = "linked", _("made a log-in link for")
+    PASSWORD = "password", _("set a password for")
+    PUBLISHED = "published", _("published")
+    ERASED = "erased", _("erased")
 
 
 class Kept(models.TextChoices):

@@ -16,6 +16,8 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
+from calls import auditing
+from calls.choices import Did
 from calls.models import Rubric, RubricDraft, RubricPlan, RubricVersion, Team, User
 from calls.models.rubrics import rubric_version_for
 from scoring.rubric import DEFAULT_FILE, RubricError, RubricSpec, default_rubric
@@ -365,7 +367,9 @@ def _why(note: str) -> str:
 def _next(rubric: Rubric, spec: dict[str, Any], author: User | None, note: str) -> RubricVersion:
     before = newest(rubric)
     number = before.number + 1 if before else 1
-    return rubric.versions.create(number=number, spec=spec, created_by=author, note=note)
+    made = rubric.versions.create(number=number, spec=spec, created_by=author, note=note)
+    auditing.record(author, Did.PUBLISHED, made, {}, {"note": note})
+    return made
 
 
 # --- two versions --------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from calls.views import act
+from calls.views import act, people
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -49,6 +49,15 @@ urlpatterns = [
     path("rubrics/<int:pk>/diff/<int:old>/<int:new>/", diff, name="rubric_diff"),
     path("rubrics/<int:pk>/draft/", draft, name="rubric_draft"),
     path("calls/<uuid:call_id>/rescored/", rescored, name="rescored"),
+    path("people/", people.people, name="people"),
+    path("people/new/", people.person, name="new_person"),
+    path("people/<int:pk>/", people.person, name="person"),
+    path("people/<int:pk>/link", people.link, name="person_link"),
+    path("people/import/", people.import_csv, name="import_people"),
+    path("people.csv", people.export_csv, name="export_people"),
+    path("teams/", people.teams, name="teams"),
+    path("audit/", people.audit, name="audit"),
+    path("invited/<str:uid>/<str:token>/", people.invited, name="invited"),
     path("policy/", policy, name="policy"),
     path("policy/purge", purge_now, name="purge_now"),
     path("policy/firewall/", firewall, name="firewall"),

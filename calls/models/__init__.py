@@ -1,5 +1,6 @@
 """The nouns of the product, as stored. Behaviour that needs only a row lives on the row."""
 
+from calls.models.audit import Change
 from calls.models.calls import Call, CallQuerySet
 from calls.models.drafts import RubricDraft, RubricPlan
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
@@ -26,6 +27,7 @@ __all__ = [
     "Call",
     "CallFact",
     "CallQuerySet",
+    "Change",
     "ConsentEvent",
     "CoverageBlock",
     "EngineVersion",

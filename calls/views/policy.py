@@ -8,6 +8,7 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
@@ -15,9 +16,9 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from calls import access, helping, keeping, retention, subjects
+from calls import access, auditing, helping, keeping, retention, subjects
 from calls import policy as policies
-from calls.choices import Kept, Region
+from calls.choices import Did, Kept, Region
 from calls.models import Call, Policy, Purge, Turn, User, VoiceWindow
 from scoring.firewall import self_test
 from scoring.types import Channel
@@ -76,7 +77,9 @@ def policy(request: HttpRequest) -> HttpResponse:
     if form is not None and request.method == "POST" and form.is_valid():
         made = form.save(commit=False)
         made.author = user
-        made.save()
+        with transaction.atomic():
+            made.save()
+            auditing.record(user, Did.CHANGED, made, _initial(now), _initial(made))
         messages.success(request, _("The new policy is in force."))
         return redirect("policy")
     context = {
@@ -220,6 +223,7 @@ def erase_call(request: HttpRequest, call_id: UUID) -> HttpResponse:
         context = data_context(call, user, trouble, reason)
         return render(request, "policy/call_data.html", context)
     proof = retention.erase(call, user, reason)
+    auditing.record(user, Did.ERASED, proof, {}, {"reason": reason})
     messages.success(
         request,
         _("Deleted, and looked for afterwards: nothing is left.")

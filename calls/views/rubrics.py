@@ -19,7 +19,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
 from calls import access, drafting, replays
-from calls.models import Rubric, RubricVersion, Team, User
+from calls.models import Rubric, RubricPlan, RubricVersion, Team, User
 from calls.models.rubrics import rubric_version_for
 from calls.views.paint import LOOK
 from scoring.rubric import RubricSpec, default_rubric
@@ -73,7 +73,7 @@ def rubrics(request: HttpRequest) -> HttpResponse:
             "version": drafting.newest(item),
             "teams": ", ".join(team.name for team in drafting.teams_of(item)),
             "draft": hasattr(item, "draft"),
-            "plan": item.plans.first(),
+            "plan": RubricPlan.objects.filter(rubric=item).first(),
         }
         for item in sorted(
             readable(request.user).values(), key=lambda item: (item.team_id is not None, item.name)
@@ -95,7 +95,7 @@ def rubric(request: HttpRequest, pk: int) -> HttpResponse:
         "rubric": found,
         "versions": list(zip_longest(versions, versions[1:])),
         "teams": drafting.teams_of(found),
-        "plans": found.plans.select_related("author"),
+        "plans": RubricPlan.objects.filter(rubric=found).select_related("author"),
         "draft": hasattr(found, "draft"),
         "changes": _is_admin(request),
         **painted(spec),

@@ -1,0 +1,259 @@
+"""/people/, /teams/, /audit/: admins only. And /invited/, where a new person sets a password."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import wraps
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.contrib.auth.forms import SetPasswordForm
+from django.contrib.auth.tokens import default_token_generator
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.db.models import Count, Q
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.encoding import force_bytes
+from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.cache import never_cache
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST, require_safe
+
+from calls import auditing
+from calls import people as persons
+from calls.choices import Did, Role
+from calls.models import Change, Team, User
+
+PER_PAGE = 50
+View = Callable[..., HttpResponse]
+
+
+def for_admins(view: View) -> View:
+    """Others get a 404."""
+
+    @wraps(view)
+    @login_required
+    @never_cache
+    def wrapped(request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if not (isinstance(request.user, User) and request.user.is_admin):
+            raise Http404
+        return view(request, *args, **kwargs)
+
+    return wrapped
+
+
+def admin_of(request: HttpRequest) -> User:
+    assert isinstance(request.user, User)
+    return request.user
+
+
+# --- people -----------------------------------------------------------------------------------------------
+
+
+@for_admins
+@require_safe
+def people(request: HttpRequest) -> HttpResponse:
+    asked = {name: request.GET.get(name, "").replace("\0", "")[:80] for name in ("q", "team", "role", "off")}
+    found = (
+        User.objects.select_related("team").prefetch_related("supervises").order_by("last_name", "username")
+    )
+    for word in asked["q"].split():
+        found = found.filter(
+            Q(username__icontains=word)
+            | Q(first_name__icontains=word)
+            | Q(last_name__icontains=word)
+            | Q(email__icontains=word)
+        )
+    if asked["team"]:
+        found = found.filter(Q(team__name=asked["team"]) | Q(supervises__name=asked["team"])).distinct()
+    if asked["role"]:
+        found = found.filter(role=asked["role"])
+    if not asked["off"]:
+        found = found.filter(is_active=True)
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    query = request.GET.copy()
+    query.pop("page", None)
+    context = {
+        "section": "people",
+        "page": page,
+        "asked": asked,
+        "query": query.urlencode(),
+        "teams": Team.objects.all(),
+        "roles": Role.choices,
+    }
+    return render(request, "people/people.html", context)
+
+
+@for_admins
+def person(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """Edit somebody; without `pk`, make somebody new."""
+    actor = admin_of(request)
+    user = get_object_or_404(User, pk=pk) if pk is not None else User()
+    form = persons.PersonForm(request.POST or None, instance=user, actor=actor)
+    if request.method == "POST" and form.is_valid():
+        try:
+            made = persons.save(form)
+        except persons.Refused as refused:
+            form.add_error(None, str(refused))
+        else:
+            messages.success(request, _("Saved."))
+            return redirect("person", made.pk)
+    shown = get_object_or_404(User, pk=pk) if pk is not None else None
+    history = Change.objects.filter(subject_type="user", subject_id=str(pk))[:10] if pk is not None else []
+    context = {
+        "section": "people",
+        "form": form,
+        "person": shown,
+        "history": [painted(change) for change in history],
+        "link": request.session.pop(f"link {pk}", "") if request.method == "GET" else "",
+    }
+    return render(request, "people/person.html", context)
+
+
+@for_admins
+@require_POST
+def link(request: HttpRequest, pk: int) -> HttpResponse:
+    """A link with which that person sets a password; shown once, to be handed over."""
+    user = get_object_or_404(User, pk=pk, is_active=True)
+    uid, token = urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)
+    request.session[f"link {pk}"] = request.build_absolute_uri(reverse("invited", args=[uid, token]))
+    auditing.record(admin_of(request), Did.LINKED, user)
+    return redirect("person", pk)
+
+
+@never_cache
+@sensitive_post_parameters()
+def invited(request: HttpRequest, uid: str, token: str) -> HttpResponse:
+    user = _user_of(uid)
+    if user is None or not default_token_generator.check_token(user, token):
+        return render(request, "people/invited.html", status=404)
+    form = SetPasswordForm(user, request.POST or None)
+    if request.method == "POST" and form.is_valid():
+        with transaction.atomic():
+            form.save()
+            auditing.record(user, Did.PASSWORD, user)
+        return redirect("account_login")
+    return render(request, "people/invited.html", {"form": form, "person": user})
+
+
+def _user_of(uid: str) -> User | None:
+    try:
+        pk = int(urlsafe_base64_decode(uid))
+    except ValueError:
+        return None
+    return User.objects.filter(pk=pk, is_active=True).first() if 0 < pk < 2**63 else None
+
+
+# --- CSV --------------------------------------------------------------------------------------------------
+
+
+@for_admins
+def import_csv(request: HttpRequest) -> HttpResponse:
+    """First what a file would do; then, asked again, doing it."""
+    context: dict[str, Any] = {"section": "people", "columns": ", ".join(persons.COLUMNS)}
+    if request.method == "POST":
+        try:
+            upload = request.FILES.get("file")
+            raw = upload.read(persons.MOST_BYTES + 1) if upload else request.POST.get("text", "").encode()
+            if not raw.strip():
+                raise persons.Refused(_("Choose a file first."))
+            made = persons.plan(persons.decoded(raw), admin_of(request))
+            context["plan"] = made
+            if made.trouble:
+                raise persons.Refused(made.trouble)
+            if request.POST.get("sure"):
+                n = persons.apply(made)
+                messages.success(
+                    request, ngettext("%d person made or changed.", "%d people made or changed.", n) % n
+                )
+                return redirect("people")
+        except persons.Refused as refused:
+            context["trouble"] = str(refused)
+    return render(request, "people/import.html", context)
+
+
+@for_admins
+@require_safe
+def export_csv(request: HttpRequest) -> HttpResponse:
+    headers = {"Content-Disposition": 'attachment; filename="people.csv"'}
+    return HttpResponse(persons.exported(), content_type="text/csv; charset=utf-8", headers=headers)
+
+
+# --- teams ------------------------------------------------------------------------------------------------
+
+
+@for_admins
+def teams(request: HttpRequest) -> HttpResponse:
+    trouble = ""
+    if request.method == "POST":
+        try:
+            messages.success(request, change_team(request))
+            return redirect("teams")
+        except persons.Refused as refused:
+            trouble = str(refused)
+    rows = Team.objects.annotate(people=Count("agents", filter=Q(agents__is_active=True))).prefetch_related(
+        "supervisors"
+    )
+    context = {"section": "people", "teams": rows, "trouble": trouble, "typed": request.POST.get("name", "")}
+    return render(request, "people/teams.html", context)
+
+
+def change_team(request: HttpRequest) -> str:
+    actor, name, do = admin_of(request), request.POST.get("name", ""), request.POST.get("do", "")
+    if do == "add":
+        return _("{team} is there now.").format(team=persons.add_team(actor, name))
+    pk = request.POST.get("team", "")
+    team = get_object_or_404(Team, pk=int(pk) if pk.isascii() and pk.isdigit() and len(pk) < 10 else 0)
+    if do == "rename":
+        persons.rename_team(actor, team, name)
+        return _("Saved.")
+    if do == "remove":
+        persons.remove_team(actor, team)
+        return _("{team} is gone.").format(team=team)
+    raise persons.Refused(_("Nothing was asked for."))
+
+
+# --- the audit log ------------------------------------------------------------------------------------------
+
+
+@for_admins
+@require_safe
+def audit(request: HttpRequest) -> HttpResponse:
+    asked = {name: request.GET.get(name, "").replace("\0", "")[:80] for name in ("q", "did")}
+    found = Change.objects.all()
+    if asked["q"]:
+        found = found.filter(Q(actor__icontains=asked["q"]) | Q(subject__icontains=asked["q"]))
+    if asked["did"]:
+        found = found.filter(did=asked["did"])
+    page = Paginator(found, PER_PAGE).get_page(request.GET.get("page"))
+    query = request.GET.copy()
+    query.pop("page", None)
+    context = {
+        "section": "people",
+        "page": page,
+        "rows": [painted(change) for change in page],
+        "asked": asked,
+        "query": query.urlencode(),
+        "kinds": Did.choices,
+    }
+    return render(request, "people/audit.html", context)
+
+
+def painted(change: Change) -> dict[str, Any]:
+    names = dict.fromkeys([*change.before, *change.after])
+    return {
+        "row": change,
+        "did": change.get_did_display(),
+        "fields": [(name, _value(change.before.get(name)), _value(change.after.get(name))) for name in names],
+    }
+
+
+def _value(value: Any) -> str:
+    if value is None or value == "" or value == []:
+        return "–"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
