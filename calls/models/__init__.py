@@ -3,6 +3,7 @@
 from calls.models.calls import Call, CallQuerySet
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.people import Team, User
+from calls.models.reviews import Appeal, CalibrationSession, Review
 from calls.models.rubrics import Rubric, RubricVersion
 from calls.models.scores import (
     HOPS_PER_BLOCK,
@@ -21,6 +22,8 @@ __all__ = [
     "HOPS_PER_BLOCK",
     "AgentWeek",
     "Alert",
+    "Appeal",
+    "CalibrationSession",
     "Call",
     "CallFact",
     "CallQuerySet",
@@ -33,6 +36,7 @@ __all__ = [
     "Note",
     "Nudge",
     "NudgeChoices",
+    "Review",
     "Rubric",
     "RubricVersion",
     "Source",
