@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from calls.views import act
+from calls.views import act, reviews
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -38,4 +38,14 @@ urlpatterns = [
     path("agents/<int:pk>/trends.csv", agent_trends_csv, name="agent_trends_csv"),
     path("teams/<int:pk>/trends/", team_trends, name="team_trends"),
     path("cues/", cues, name="cues"),
+    path("reviews/", reviews.reviews, name="reviews"),
+    path("reviews/next", reviews.next_review, name="next_review"),
+    path("reviews/agreement/", reviews.agreement, name="agreement"),
+    path("reviews/sessions/new", reviews.new_session, name="new_session"),
+    path("reviews/sessions/<int:pk>/", reviews.session, name="session"),
+    path("reviews/appeals/<int:pk>/", reviews.decide, name="decide"),
+    path("reviews/<int:pk>/", reviews.review, name="review"),
+    path("reviews/<int:pk>/answer", reviews.answer, name="answer_review"),
+    path("me/reviews/", reviews.my_reviews, name="my_reviews"),
+    path("me/reviews/<uuid:call_id>/appeal", reviews.appeal_score, name="appeal_score"),
 ]

@@ -65,7 +65,7 @@ def tables_of(pairs: Sequence[Pair]) -> Floats:
 
 
 def kappas(tables: Floats) -> Floats:
-    """Quadratic-weighted kappa of each table [n, first, second] (Cohen 1968); NaN where chance says nothing."""
+    """Quadratic-weighted kappa of each table [n, first, second] (Cohen 1968); NaN without chance."""
     level = np.arange(LEVELS)
     distance = (level[:, None] - level[None]) ** 2.0
     total = np.maximum(tables.sum(axis=(1, 2)), 1.0)

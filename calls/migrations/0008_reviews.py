@@ -5,6 +5,29 @@ from django.conf import settings
 from django.db import migrations, models
 
 
+FORBID = """
+create function calls_review_immutable() returns trigger as $$
+begin
+  if old.submitted_at is not null and
+     (new.ratings, new.overall, new.comment, new.machine, new.blind, new.submitted_at, new.call_id,
+      new.reviewer_id, new.rubric_version_id)
+     is distinct from
+     (old.ratings, old.overall, old.comment, old.machine, old.blind, old.submitted_at, old.call_id,
+      old.reviewer_id, old.rubric_version_id) then
+    raise exception 'review % is submitted and never changes', old.id;
+  end if;
+  return new;
+end
+$$ language plpgsql;
+create trigger calls_review_immutable before update on calls_review
+  for each row execute function calls_review_immutable();
+"""
+ALLOW = """
+drop trigger calls_review_immutable on calls_review;
+drop function calls_review_immutable();
+"""
+
+
 class Migration(migrations.Migration):
 
     dependencies = [
@@ -76,4 +99,5 @@ class Migration(migrations.Migration):
             model_name='appeal',
             constraint=models.UniqueConstraint(condition=models.Q(('decided_at', None)), fields=('call',), name='one_open_appeal'),
         ),
+        migrations.RunSQL(FORBID, ALLOW),
     ]

@@ -46,7 +46,9 @@ class Review(models.Model):
     ratings = models.JSONField(default=dict, help_text="Behaviour → 0, 1, 2, or null: no occasion.")
     overall = models.PositiveSmallIntegerField(null=True, help_text="1 to 5")
     comment = models.CharField(max_length=2000, blank=True)
-    machine = models.JSONField(default=dict, help_text="The machine's values at submission, on the same scale.")
+    machine = models.JSONField(
+        default=dict, help_text="The machine's values at submission, on the same scale."
+    )
     blind = models.BooleanField(default=True, help_text="The reviewer had not opened the call's page before.")
     started_at = models.DateTimeField(auto_now_add=True)
     submitted_at = models.DateTimeField(null=True, blank=True)
@@ -69,7 +71,11 @@ class Appeal(models.Model):
 
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="appeals")
     review = models.ForeignKey(
-        Review, on_delete=models.CASCADE, null=True, related_name="appeals", help_text="Empty: the call's score."
+        Review,
+        on_delete=models.CASCADE,
+        null=True,
+        related_name="appeals",
+        help_text="Empty: the call's score.",
     )
     agent = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="appeals")
     reason = models.CharField(max_length=2000)
