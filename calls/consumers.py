@@ -23,7 +23,7 @@ from django.contrib.auth import get_user
 from django.http import Http404
 from django.utils import timezone
 
-from calls import access, helping, live, push, wire
+from calls import access, helping, live, push, reviewing, wire
 from calls.buffer import ledger
 from calls.mailbox import Mailbox, Seqs
 
@@ -221,7 +221,9 @@ class CallConsumer(LiveConsumer):
         return next(iter(seq.values()), 0)
 
     def opened(self) -> None:
-        row = helping.look(self._call(), self.scope["user"])
+        call = self._call()
+        reviewing.saw_machine(call, self.scope["user"])
+        row = helping.look(call, self.scope["user"])
         self.look = row.pk if row else None
 
     def closed(self) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from calls.views import act, people
+from calls.views import act, people, reviews
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -61,4 +61,14 @@ urlpatterns = [
     path("policy/", policy, name="policy"),
     path("policy/purge", purge_now, name="purge_now"),
     path("policy/firewall/", firewall, name="firewall"),
+    path("reviews/", reviews.reviews, name="reviews"),
+    path("reviews/next", reviews.next_review, name="next_review"),
+    path("reviews/agreement/", reviews.agreement, name="agreement"),
+    path("reviews/sessions/new", reviews.new_session, name="new_session"),
+    path("reviews/sessions/<int:pk>/", reviews.session, name="session"),
+    path("reviews/appeals/<int:pk>/", reviews.decide, name="decide"),
+    path("reviews/<int:pk>/", reviews.review, name="review"),
+    path("reviews/<int:pk>/answer", reviews.answer, name="answer_review"),
+    path("me/reviews/", reviews.my_reviews, name="my_reviews"),
+    path("me/reviews/<uuid:call_id>/appeal", reviews.appeal_score, name="appeal_score"),
 ]

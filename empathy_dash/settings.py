@@ -145,6 +145,7 @@ CELERY_BEAT_SCHEDULE = {
 }
 SCORE_BATCH = env.integer("SCORE_BATCH", 32)
 STALE_CALL_S = env.integer("STALE_CALL_S", 45)
+APPEAL_DAYS = env.integer("APPEAL_DAYS", 14)
 # A source must say so too; web, workers and housekeeping need the same folder.
 KEEP_AUDIO = env.flag("KEEP_AUDIO")
 STATE_HOME = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()

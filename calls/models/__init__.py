@@ -6,6 +6,7 @@ from calls.models.drafts import RubricDraft, RubricPlan
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.people import Team, User
 from calls.models.policy import ConsentEvent, Policy, Purge
+from calls.models.reviews import Appeal, CalibrationSession, Review
 from calls.models.rubrics import Rubric, RubricVersion
 from calls.models.scores import (
     HOPS_PER_BLOCK,
@@ -24,6 +25,8 @@ __all__ = [
     "HOPS_PER_BLOCK",
     "AgentWeek",
     "Alert",
+    "Appeal",
+    "CalibrationSession",
     "Call",
     "CallFact",
     "CallQuerySet",
@@ -40,6 +43,7 @@ __all__ = [
     "NudgeChoices",
     "Policy",
     "Purge",
+    "Review",
     "Rubric",
     "RubricDraft",
     "RubricPlan",

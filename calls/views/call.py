@@ -16,7 +16,7 @@ from django.utils.translation import gettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from calls import access, helping, keeping, live
+from calls import access, helping, keeping, live, reviewing
 from calls.choices import Verdict
 from calls.models import Call, User
 from calls.views.paint import LOOK, clock, elapsed_ms, tile_paint, turn_paint
@@ -46,12 +46,19 @@ def row(call: Call, now: datetime) -> dict[str, Any]:
 def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     found = access.get_call_or_404(request.user, call_id)
     assert isinstance(request.user, User)  # outsiders got a 404
+    if reviewing.open_review(found, request.user):
+        if "anyway" not in request.GET:
+            return render(request, "reviews/first.html", {"section": "reviews", "call": found})
+        reviewing.saw_machine(found, request.user)
     helping.look(found, request.user)
     helps = access.may_see_floor(request.user)
     messages = helps and found.is_live and found.agent_id is not None
     context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages)
     context["recording"] = recording(found)
     context["purged"] = found.purged
+    context["under_appeal"] = reviewing.under_appeal(found)
+    context["appeals"] = found.appeals.exclude(decided_at=None)
+    context["own_reviews"] = not helps
     if helps and found.is_live:
         who = found.agent.username if found.agent else ""
         context["listen"] = found.source.listen_address(found.external_ref, who)

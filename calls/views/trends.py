@@ -156,6 +156,7 @@ def agent_page(request: HttpRequest, agent: User) -> HttpResponse:
         "changes": [day(week) for week in changes],
         "replays": replays(request, agent, trend) if trend.weekly else {},
         **periods(len(trend.weeks)),
+        "appealed": agent.appeals.filter(decided_at=None).count(),
     }
     return render(request, "trends/agent.html", context)
 

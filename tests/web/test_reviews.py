@@ -1,0 +1,194 @@
+"""Blind until submitted; both values seen; nothing for outsiders."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from django.test import Client
+from django.utils import timezone
+
+from calls import reviewing
+from calls.choices import CallStatus, Role
+from calls.models import Appeal, CalibrationSession, Call, Look, Review, Team, User
+from calls.reviewing import BEHAVIOURS
+
+Open = Callable[..., Any]
+GIVEN = dict.fromkeys(BEHAVIOURS, "1") | {"overall": "3", "comment": "Well begun."}
+
+
+@pytest.fixture
+def ended(full_call: Call) -> Call:
+    full_call.status, full_call.ended_at = CallStatus.ENDED, timezone.now()
+    full_call.final = {"empathy": 41.0}
+    full_call.save()
+    return full_call
+
+
+@pytest.fixture
+def given(ended: Call, alice: User) -> Review:
+    review = reviewing.start(ended, alice)
+    reviewing.submit(review, dict.fromkeys(BEHAVIOURS, 1), 3, "Well begun.")
+    return review
+
+
+@pytest.mark.django_db(transaction=True)
+def test_blind_html_holds_nothing_of_the_machine(ended: Call, alice: User, client: Client) -> None:
+    client.force_login(alice)
+    address = client.post("/reviews/next").headers["Location"]
+    page = client.get(address).content.decode()
+    body = page[page.index("<main") :]
+    assert ended.turns.exclude(text="").exists() and "What was said" in body
+    for part in (
+        "<mark",
+        "data-state",
+        "data-risk",
+        "<script",
+        "Empathy",
+        "mpathy is",
+        "41",
+        "percent",
+        "%<",
+    ):
+        assert part not in body, part
+    assert str(ended.pk) not in page and not Look.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_opening_the_call_first_warns_and_is_remembered(ended: Call, alice: User, client: Client) -> None:
+    review = reviewing.start(ended, alice)
+    client.force_login(alice)
+    page = client.get(f"/calls/{ended.pk}/").content.decode()
+    assert "not blind" in page and "41" not in page and not Look.objects.exists()
+    review.refresh_from_db()
+    assert review.blind
+    assert "Final score" in client.get(f"/calls/{ended.pk}/?anyway=1").content.decode()
+    review.refresh_from_db()
+    assert not review.blind and Look.objects.exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_others_scores_stay_hidden_while_scoring(given: Review, client: Client, billing: Team) -> None:
+    dora = User.objects.create_user("dora", role=Role.SUPERVISOR)
+    dora.supervises.add(billing)
+    client.force_login(dora)
+    reviewing.start(given.call, dora)
+    assert "Well begun" not in client.get(f"/reviews/{given.pk}/").content.decode()
+    reviewing.submit(Review.objects.get(reviewer=dora), dict.fromkeys(BEHAVIOURS, 2), 4, "")
+    assert "Well begun" in client.get(f"/reviews/{given.pk}/").content.decode()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_outsiders_get_404(
+    given: Review, alice: User, bob: User, carol: User, billing: Team, client: Client
+) -> None:
+    appeal = Appeal.objects.create(call=given.call, review=given, agent=bob, reason="x", before=3)
+    session = CalibrationSession.objects.create(name="May", team=billing)
+    own = f"/reviews/{given.pk}/"
+    inside = [f"/reviews/appeals/{appeal.pk}/", f"/reviews/sessions/{session.pk}/"]
+    posts = [f"{own}answer", f"/me/reviews/{given.call_id}/appeal"]
+    client.force_login(carol)
+    assert {client.get(a).status_code for a in [own, *inside, "/me/reviews/"]} == {404}
+    assert {client.post(a, {"words": "x"}).status_code for a in [*posts, *inside]} == {404}
+    assert client.post("/reviews/sessions/new", {"team": billing.pk, "name": "x"}).status_code == 404
+    assert "Bob" not in client.get("/reviews/").content.decode()
+    assert "Human and human" in client.get("/reviews/agreement/").content.decode()
+    client.force_login(bob)
+    hidden = [*inside, "/reviews/", "/reviews/agreement/"]
+    assert {client.get(a).status_code for a in hidden} == {404}
+    assert client.get(own).status_code == client.get("/me/reviews/").status_code == 200
+    client.force_login(User.objects.create_user("eve", role=Role.AGENT, team=billing))
+    assert client.get(own).status_code == 404
+    assert {client.post(a, {"words": "x"}).status_code for a in posts} == {404}
+    client.logout()
+    assert client.get(own).status_code == 302
+
+
+@pytest.mark.django_db(transaction=True)
+def test_bad_input_is_named_and_nothing_typed_is_lost(
+    ended: Call, alice: User, bob: User, client: Client
+) -> None:
+    client.force_login(alice)
+    own = reviewing.start(ended, alice).get_absolute_url()
+    for wrong, said in ({"own": "7"}, "own"), ({"overall": "6"}, "1 to 5"), ({"overall": "²"}, "1 to 5"):
+        answer = client.post(own, GIVEN | wrong)
+        assert answer.status_code == 400 and said in answer.content.decode()
+        assert "Well begun." in answer.content.decode()
+    assert client.post(own, GIVEN | {"comment": "x" * 2001}).status_code == 400
+    assert client.post(own, GIVEN).status_code == 302
+    made = reviewing.appeal(ended, Review.objects.get(), bob, "no")
+    decide = f"/reviews/appeals/{made.pk}/"
+    for bad in ({}, {"decision": "changed", "after": "9", "reason": "kept"}, {"decision": "upheld"}):
+        assert client.post(decide, bad).status_code == 400
+    assert "kept" in client.post(decide, {"decision": "x", "reason": "kept"}).content.decode()
+    assert client.post("/reviews/sessions/new", {"team": "x"}).status_code == 404
+    client.force_login(bob)
+    assert client.post(own + "answer", {"do": "appeal", "words": " "}).status_code == 400
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390)])
+def test_from_blind_score_to_decided_appeal(
+    page_for: Open, ended: Call, alice: User, bob: User, scheme: str, width: int
+) -> None:
+    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
+    page = page_for(alice, **options)
+    page.goto("/reviews/")
+    check(page, f"list-{scheme}")
+    page.get_by_role("button", name="Score the next call").click()
+    page.wait_for_url(re.compile(r"/reviews/\d+/$"))
+    check(page, f"score-{scheme}")
+    for name in BEHAVIOURS:
+        page.locator(f'[name="{name}"][value="1"]').check()
+    page.locator('[name="overall"][value="2"]').check()
+    page.get_by_label("Comment to the agent").fill("Say what comes next.")
+    page.get_by_role("button", name="Submit and compare").click()
+    page.get_by_role("heading", name="Human and machine").wait_for()
+    check(page, f"compared-{scheme}")
+    theirs = page_for(bob, **options)
+    theirs.goto("/me/reviews/")
+    check(theirs, f"mine-{scheme}")
+    theirs.get_by_role("link", name="Call of").click()
+    theirs.wait_for_url(re.compile(r"/reviews/\d+/$"))
+    theirs.get_by_label("Your words").fill("I did say it.")
+    theirs.get_by_role("button", name="Appeal").click()
+    theirs.get_by_text("under appeal, not final").first.wait_for()
+    page.goto(f"/calls/{ended.pk}/")
+    assert page.get_by_text("Score, under appeal and not final").count() == 1
+    page.goto("/reviews/")
+    page.get_by_role("link", name="Appeal of").click()
+    page.wait_for_url(re.compile(r"/appeals/\d+/$"))
+    check(page, f"decide-{scheme}")
+    page.get_by_label("The score is changed").check()
+    page.get_by_label("New value").fill("4")
+    page.get_by_label("Reason, for the agent").fill("Heard again.")
+    page.get_by_role("button", name="Decide").click()
+    page.get_by_text("before 2, after 4").wait_for()
+    theirs.reload()
+    theirs.get_by_text("before 2, after 4").first.wait_for()
+    page.goto("/reviews/agreement/")
+    check(page, f"agreement-{scheme}")
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_a_session_by_browser(page_for: Open, ended: Call, alice: User) -> None:
+    page = page_for(alice)
+    page.goto("/reviews/")
+    page.get_by_label("New session of Billing").fill("May")
+    page.get_by_role("button", name="Start").click()
+    page.get_by_text("once all have submitted").first.wait_for()
+    page.get_by_role("button", name="Close the session").click()
+    page.get_by_text("Here is what everybody gave").first.wait_for()
+    check(page, "session")
+
+
+def check(page: Any, name: str) -> None:
+    """No finding of axe and no sideways scroll."""
+    found = Axe().run(page)
+    assert not found.violations_count, (name, found.generate_report())
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
