@@ -313,7 +313,7 @@ def new_session(request: HttpRequest) -> HttpResponse:
             request, gettext("No finished call of this team is left that you have not seen.")
         )
     made = CalibrationSession.objects.create(name=name, team=team)
-    made.calls.set(chosen)
+    made.calls.set(Call.objects.filter(pk__in=chosen))
     made.reviewers.set({*team.supervisors.filter(is_active=True), user})
     return redirect("session", pk=made.pk)
 

@@ -153,7 +153,7 @@ def test_from_blind_score_to_decided_appeal(
     theirs.get_by_role("link", name="Call of").click()
     theirs.get_by_label("Your words").fill("I did say it.")
     theirs.get_by_role("button", name="Appeal").click()
-    assert theirs.get_by_text("under appeal, not final").first.is_visible()
+    theirs.get_by_text("under appeal, not final").first.wait_for()
     page.goto(f"/calls/{ended.pk}/")
     assert page.get_by_text("Score, under appeal and not final").count() == 1
     page.goto("/reviews/")
@@ -177,9 +177,9 @@ def test_a_session_by_browser(page_for: Open, ended: Call, alice: User) -> None:
     page.goto("/reviews/")
     page.get_by_label("New session of Billing").fill("May")
     page.get_by_role("button", name="Start").click()
-    assert page.get_by_text("once all have submitted").is_visible()
+    page.get_by_text("once all have submitted").wait_for()
     page.get_by_role("button", name="Close the session").click()
-    assert page.get_by_text("Here is what everybody gave").is_visible()
+    page.get_by_text("Here is what everybody gave").wait_for()
     check(page, "session")
 
 
