@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from calls.models import Appeal, CalibrationSession, Call, Look, Review, Team, U
 from calls.reviewing import BEHAVIOURS
 
 Open = Callable[..., Any]
+SCORE = re.compile(r"\b41\b")
 GIVEN = dict.fromkeys(BEHAVIOURS, "1") | {"overall": "3", "comment": "Well begun."}
 
 
@@ -53,6 +55,7 @@ def test_blind_html_holds_nothing_of_the_machine(ended: Call, alice: User, clien
         "%<",
     ):
         assert part not in body, part
+    assert not SCORE.search(body)
     assert str(ended.pk) not in page and not Look.objects.exists()
 
 
@@ -61,7 +64,7 @@ def test_opening_the_call_first_warns_and_is_remembered(ended: Call, alice: User
     review = reviewing.start(ended, alice)
     client.force_login(alice)
     page = client.get(f"/calls/{ended.pk}/").content.decode()
-    assert "not blind" in page and "41" not in page and not Look.objects.exists()
+    assert "not blind" in page and not SCORE.search(page) and not Look.objects.exists()
     review.refresh_from_db()
     assert review.blind
     assert "Final score" in client.get(f"/calls/{ended.pk}/?anyway=1").content.decode()
@@ -168,6 +171,24 @@ def test_from_blind_score_to_decided_appeal(
     assert theirs.get_by_text("before 2, after 4").is_visible()
     page.goto("/reviews/agreement/")
     check(page, "Agreement")
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_the_calls_socket_is_remembered_too(page_for: Open, ended: Call, alice: User) -> None:
+    review = reviewing.start(ended, alice)
+    page = page_for(alice)
+    sockets: list[Any] = []
+    page.on("websocket", sockets.append)
+    page.goto(review.get_absolute_url())
+    page.wait_for_load_state("networkidle")
+    assert not sockets
+    page.evaluate(
+        "(id) => new Promise((done) => { const ws = new WebSocket(`ws://${location.host}/ws/calls/${id}/`);"
+        " ws.onmessage = () => done(ws.close()); })", str(ended.pk)
+    )  # fmt: skip
+    review.refresh_from_db()
+    assert not review.blind
 
 
 @pytest.mark.browser
