@@ -178,8 +178,8 @@ def test_from_blind_score_to_decided_appeal(
 def test_the_calls_socket_is_remembered_too(page_for: Open, ended: Call, alice: User) -> None:
     review = reviewing.start(ended, alice)
     page = page_for(alice)
-    sockets: list[Any] = []
-    page.on("websocket", sockets.append)
+    sockets: list[str] = []
+    page.on("websocket", lambda socket: sockets.append(socket.url))
     page.goto(review.get_absolute_url())
     page.wait_for_load_state("networkidle")
     assert not sockets
