@@ -203,8 +203,8 @@ def under_appeal(call: Call) -> bool:
 def others_who_decide(made: Appeal) -> bool:
     """Is there anybody but the reviewer who could?"""
     could = Q(role=Role.ADMIN) | Q(role=Role.SUPERVISOR, supervises=made.call.team_id)
-    involved = [made.agent_id, *([made.review.reviewer_id] if made.review else [])]
-    return User.objects.filter(could, is_active=True).exclude(pk__in=involved).exists()
+    apart = [made.agent_id, *([made.review.reviewer_id] if made.review else [])]
+    return User.objects.filter(could, is_active=True).exclude(pk__in=apart).exists()
 
 
 def may_decide(made: Appeal, user: User) -> bool:

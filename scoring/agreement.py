@@ -71,5 +71,6 @@ def kappas(tables: Floats) -> Floats:
     total = np.maximum(tables.sum(axis=(1, 2)), 1.0)
     expected = np.einsum("ni,nj->nij", tables.sum(axis=2), tables.sum(axis=1)) / total[:, None, None]
     seen, chance = (tables * distance).sum(axis=(1, 2)), (expected * distance).sum(axis=(1, 2))
-    found: Floats = 1 - np.divide(seen, chance, out=np.full_like(seen, np.nan), where=chance > 0)
-    return found
+    out: Floats = np.full_like(seen, np.nan)
+    np.divide(seen, chance, out=out, where=chance > 0)
+    return 1.0 - out
