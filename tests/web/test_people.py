@@ -142,5 +142,5 @@ def test_people_by_hand_and_by_file(page_for: Open, dana: User, bob: User, tmp_p
     guest.goto(address)
     assert Axe().run(guest).response["violations"] == []
     page.get_by_role("link", name="Audit log").click()
-    assert page.locator("li", has_text="made a log-in link for").is_visible()
-    assert page.get_by_text("last_name: – → Boateng").is_visible()
+    page.locator("li", has_text="made a log-in link for").wait_for()
+    page.get_by_text("last_name: – → Boateng").wait_for()

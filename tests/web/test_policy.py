@@ -160,17 +160,17 @@ def test_an_admin_changes_the_policy_and_purges(
     page.get_by_label("Audio, days").fill("999")
     page.get_by_label("Why, for those who read this later").fill("we moved")
     page.get_by_role("button", name="Put in force").click()
-    assert page.get_by_text("At most 90 days in this region.").is_visible()
+    page.get_by_text("At most 90 days in this region.").wait_for()
     assert Axe().run(page).response["violations"] == []
     page.get_by_label("Audio, days").fill("6")
     page.get_by_role("button", name="Put in force").click()
     page.get_by_text("The new policy is in force.").wait_for()
     page.get_by_role("button", name="Purge what is due now").click()
     page.get_by_text("Purged:").wait_for()
-    assert page.get_by_role("cell", name="nothing left").count() >= 1
+    page.get_by_role("cell", name="nothing left").first.wait_for()
     assert not Call.objects.exists()
     page.goto("/policy/firewall/")
-    assert page.get_by_text("It holds.").is_visible()
+    page.get_by_text("It holds.").wait_for()
     assert page.get_by_role("cell", name="refused", exact=True).count() == 5
     assert Axe().run(page).response["violations"] == []
 
@@ -189,5 +189,5 @@ def test_an_objection_on_the_agents_page(page_for: Open, full_call: Call, bob: U
     floor.get_by_text("The caller objected: nothing more is analysed").first.wait_for()
     assert ConsentEvent.objects.get().user == bob
     page.goto(f"/calls/{full_call.pk}/data/")
-    assert page.get_by_text("noted by Bob Okafor").is_visible()
+    page.get_by_text("noted by Bob Okafor").wait_for()
     assert Axe().run(page).response["violations"] == []

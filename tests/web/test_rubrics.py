@@ -143,13 +143,13 @@ def test_a_draft_is_corrected_tried_and_published(
     box.fill(STRICT)
     page.get_by_role("button", name="Try on the last").click()
     page.get_by_role("heading", name="On recent calls").wait_for()
-    assert page.locator("dd", has_text="1 call").is_visible()
-    assert page.get_by_text("score.courtesy").is_visible()
+    page.locator("dd", has_text="1 call").wait_for()
+    page.get_by_text("score.courtesy").wait_for()
     page.get_by_label("Why, beside the version for good").fill("courtesy counts more")
     page.get_by_role("button", name="Publish now").click()
     page.get_by_text("Published: calls that begin from now on").wait_for()
     page.get_by_role("link", name="against v1").click()
-    assert page.get_by_text("score.fit").is_visible()
+    page.get_by_text("score.fit").wait_for()
     assert make_call("CA2").rubric_version.number == 2
     old.refresh_from_db()
     assert old.rubric_version.number == 1
