@@ -46,6 +46,12 @@ class PersonAdmin(Audited, UserAdmin):  # type: ignore[type-arg,misc]
     add_fieldsets = (*UserAdmin.add_fieldsets, ("Floor", {"fields": ("role", "team")}))
     filter_horizontal = ("supervises",)
 
+    def get_readonly_fields(self, request: Any, obj: Any = None) -> Any:
+        return ("role", "is_active") if obj else ()  # /people/ changes these, and keeps the last admin
+
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return False  # people are switched off, so that what they did keeps its name
+
 
 @admin.register(Source)
 class SourceAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg,misc]

@@ -19,7 +19,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from calls import access, helping, keeping, live, reviewing
 from calls.choices import Verdict
 from calls.models import Call, User
-from calls.views.paint import LOOK, clock, elapsed_ms, tile_paint, turn_paint
+from calls.views.paint import LOOK, clock, elapsed_ms, look, tile_paint, turn_paint
 
 PER_PAGE = 25
 
@@ -85,7 +85,7 @@ def call_context(
     `messages`: and there is an agent to write to."""
     return {
         "section": "calls",
-        "look": LOOK | {"verdict": dict(Verdict.choices)},
+        "look": look(verdict=dict(Verdict.choices)),
         "call": snapshot,
         "helps": helps,
         "may_message": messages,

@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 
 from calls import access, live
 from calls.buffer import ledger
-from calls.views.paint import LOOK, floor_paint
+from calls.views.paint import floor_paint, look
 
 
 @login_required
@@ -22,7 +22,7 @@ def floor(request: HttpRequest) -> HttpResponse:
     queues = sorted({tile["queue"] for tile in snapshot["calls"].values() if tile["queue"]})
     context = {
         "section": "floor",
-        "look": LOOK,
+        "look": look(),
         "snapshot": snapshot,
         "floor": floor_paint(snapshot, wanted),
         "wanted": wanted,

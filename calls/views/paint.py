@@ -10,7 +10,6 @@ from datetime import datetime
 from statistics import median
 from typing import Any
 
-from django.utils.functional import lazy
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
@@ -49,8 +48,14 @@ LOOK: Doc = {
     "stale_ms": 5000,
     "ended_stays_ms": 8000,
     "gap_ms": 8000,
-    "said": lazy(sayings, dict)(),
 }
+
+
+def look(**more: Any) -> Doc:
+    """What a page's scripts read of all this, in the reader's language."""
+    return LOOK | {"said": sayings()} | more
+
+
 RANK = {"help": 0, "watch": 1, "calm": 2}
 BAND = 6
 SPARK_W, SPARK_H = 120, 32

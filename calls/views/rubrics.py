@@ -232,7 +232,11 @@ def tried(found: Rubric, text: str) -> dict[str, Any]:
         "replay": replay.summary,
         "moved": ngettext("%d call changes", "%d calls change", replay.summary.changed)
         % replay.summary.changed,
-        "replayed": [(calls[row.call_id], row) for row in rows if row.changed],
+        "replayed": [
+            (calls[row.call_id], row, LOOK["risk"][row.before.risk][1], LOOK["risk"][row.after.risk][1])
+            for row in rows
+            if row.changed
+        ],
     }
 
 
@@ -263,6 +267,7 @@ def rescored(request: HttpRequest, call_id: UUID) -> HttpResponse:
         )
     elif other is not None:
         [row] = replays.replay(replays.heard([call]), call.rubric_version.as_spec(), other.as_spec()).rows
-        context["sides"] = [(call.rubric_version, asdict(row.before)), (other, asdict(row.after))]
+        sides = (call.rubric_version, row.before), (other, row.after)
+        context["sides"] = [(v, asdict(side) | {"risk": LOOK["risk"][side.risk][1]}) for v, side in sides]
         context["change"] = row.change
     return render(request, "rubrics/rescored.html", context)

@@ -9,7 +9,7 @@ from django.views.decorators.cache import never_cache
 
 from calls import access, live
 from calls.buffer import ledger
-from calls.views.paint import LOOK, floor_paint
+from calls.views.paint import floor_paint, look
 
 NO_FILTER = {"team": "", "queue": "", "q": ""}
 
@@ -20,5 +20,5 @@ def wall(request: HttpRequest) -> HttpResponse:
     if not access.may_see_floor(request.user):
         raise Http404("No floor.")
     snapshot = live.wall_snapshot(request.user, ledger().lag_ms())
-    context = {"look": LOOK, "snapshot": snapshot, "floor": floor_paint(snapshot, NO_FILTER)}
+    context = {"look": look(), "snapshot": snapshot, "floor": floor_paint(snapshot, NO_FILTER)}
     return render(request, "floor/wall.html", context)

@@ -120,6 +120,20 @@ def test_the_agents_page_in_german(page_for: Callable[..., Any], bob: User, full
     assert english_in(page, full_call) == []
 
 
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_what_comes_later_is_said_in_german_too(
+    page_for: Callable[..., Any], bob: User, full_call: Call
+) -> None:
+    """The page's script says what an update brings, not only the first paint."""
+    page = page_for(bob, locale="de-DE")
+    page.goto("/me/")
+    page.locator("[data-line=live]").wait_for()
+    page.locator("[data-objects] summary").click()
+    page.locator("[data-object]").click()
+    page.get_by_text("Es wird nichts mehr ausgewertet").wait_for()
+
+
 @pytest.mark.parametrize("path", sorted(demo.script_paths()), ids=lambda path: path.stem)
 def test_what_scoring_says_of_the_demo_calls_is_translated(path: Path) -> None:
     """The calls as their authors meant them, at every turn; a sentence that `said` does not know fails here."""

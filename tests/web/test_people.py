@@ -111,6 +111,17 @@ def test_what_the_plain_admin_changes_is_audited(dana: User, billing: Team) -> N
     assert Change.objects.get(subject_type="team").after == {"fields": "Name"}
 
 
+@pytest.mark.django_db
+def test_the_plain_admin_leaves_roles_alone(dana: User, bob: User) -> None:
+    dana.is_staff = dana.is_superuser = True
+    dana.save()
+    client = logged_in(dana)
+    page = client.get(f"/admin/calls/user/{dana.pk}/change/").content.decode()
+    assert 'name="email"' in page and 'name="role"' not in page and 'name="is_active"' not in page
+    assert client.post(f"/admin/calls/user/{bob.pk}/delete/", {"post": "yes"}).status_code == 403
+    assert User.objects.filter(pk=bob.pk).exists()
+
+
 @pytest.mark.browser
 def test_people_by_hand_and_by_file(page_for: Open, dana: User, bob: User, tmp_path: Path) -> None:
     file = tmp_path / "people.csv"
