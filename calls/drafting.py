@@ -76,10 +76,6 @@ class Change:
 # --- the text ----------------------------------------------------------------------------------
 
 
-def problems(text: str) -> tuple[Problem, ...]:
-    return check(text).problems
-
-
 def check(text: str) -> Checked:
     """The rubric that the text describes, or everything wrong with it. Any text at all is safe to check."""
     size = len(text.encode("utf-8", "replace"))

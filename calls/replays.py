@@ -6,7 +6,7 @@ Pure but for `recent`, which reads. Phrases act while a turn is heard, so only c
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -94,19 +94,15 @@ class Replay:
     summary: Summary
 
 
-def replay(
-    calls: Iterable[Heard], before: RubricSpec, after: RubricSpec, switched_off: Collection[str] = ()
-) -> Replay:
-    rows = tuple(
-        Row(call.call_id, seen(call, before, switched_off), seen(call, after, switched_off)) for call in calls
-    )
+def replay(calls: Iterable[Heard], before: RubricSpec, after: RubricSpec) -> Replay:
+    rows = tuple(Row(call.call_id, seen(call, before), seen(call, after)) for call in calls)
     return Replay(rows, summary(rows))
 
 
-def seen(call: Heard, spec: RubricSpec, switched_off: Collection[str] = ()) -> Seen:
+def seen(call: Heard, spec: RubricSpec) -> Seen:
     found = view(
         call.turns, call.voice, call.speech, spec,
-        now_ms=call.media_ms, closed=True, switched_off=switched_off,
+        now_ms=call.media_ms, closed=True,
     )  # fmt: skip
     return Seen(
         empathy=found.empathy,

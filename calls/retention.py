@@ -116,7 +116,7 @@ def _transcript(ids: Sequence[str]) -> Counter[str]:
     Alert.objects.filter(**of).update(quote="", resolution="")
     for model in (Message, Note):
         gone[model.__name__.lower()] = model.objects.filter(**of).delete()[0]
-    _rewrite(ids, lambda doc: wordless(doc))
+    _unword_documents(ids)
     return gone + _audio(ids) + _mark(ids, Kept.TRANSCRIPT)
 
 
@@ -175,9 +175,9 @@ UPDATE calls_call SET purged = purged || jsonb_build_object(%s::text, %s::text) 
 """
 
 
-def _rewrite(ids: Sequence[str], change: Any) -> None:
+def _unword_documents(ids: Sequence[str]) -> None:
     for call in Call.objects.filter(pk__in=ids):
-        call.tile, call.view, call.final = change(call.tile), change(call.view), change(call.final)
+        call.tile, call.view, call.final = map(wordless, (call.tile, call.view, call.final))
         call.label = ""
         call.save(update_fields=["tile", "view", "final", "label"])
 
