@@ -142,21 +142,25 @@ class _Reading:
     runs: list[Run]
     said_kinds: list[tuple[int, int, int, Kind]]
     """Start, end, rank and kind of every word that tells one, in order."""
+    ibans: list[Mask]
 
     @classmethod
     def of(cls, original: str, carry: Carry, others: Sequence[Carry]) -> _Reading:
         text = LABEL.sub(lambda m: "¦" * len(m.group()), fold(original))
         masks = [Mask(start, end, "email") for start, end in emails(text)]
-        for found in IBAN.finditer(text.upper() if len(text.upper()) == len(text) else text):
-            if sum(c.isdigit() for c in found.group()) >= LONG:
-                masks.append(Mask(found.start(), found.end(), "number"))
+        ibans = [
+            Mask(found.start(), found.end(), "number")
+            for found in IBAN.finditer(text.upper() if len(text.upper()) == len(text) else text)
+            if sum(c.isdigit() for c in found.group()) >= LONG
+        ]
+        masks += ibans
         tokens = tokenise(text, [(mask.start, mask.end) for mask in masks])
         kinds = [
             (m.start(), m.end(), rank, kind)
             for rank, (kind, pattern) in enumerate(KIND_WORDS)
             for m in pattern.finditer(text)
         ]
-        done = cls(original, text, carry, others, masks, tokens, runs(tokens), sorted(kinds))
+        done = cls(original, text, carry, others, masks, tokens, runs(tokens), sorted(kinds), ibans)
         if done.reading and all(t.digits or t.pause or t.text in READING_ON or _is_mark(t) for t in tokens):
             done.runs = runs([replace(token, soft=False) for token in tokens])
         return done
@@ -166,6 +170,7 @@ class _Reading:
             label = self.judge(run)
             if label is not None:
                 self.mask(run.start, run.end, label)
+        self.beyond_ibans()
         self.disguised()
         self.expiries()
         self.halo()
@@ -231,6 +236,14 @@ class _Reading:
             _weighs(t) for t in self.tokens if t.start < run.start and t.text not in CARRIERS
         )
         return bool(leads) and self.carry.let + n >= LET
+
+    def beyond_ibans(self) -> None:
+        """A word like a country ("is") makes figures look like an IBAN; those said in words go on after it."""
+        for mask in self.ibans:
+            for run in self.runs:
+                between = (mask.end, run.start) if mask.end <= run.start else (run.end, mask.start)
+                if not any(_weighs(t) for t in self.tokens if between[0] <= t.start < between[1]):
+                    self.mask(run.start, run.end, mask.label)
 
     def disguised(self) -> None:
         """Numbers that marks or words of money, time or quantity run through ("$4111 1111 dollars 11 …").
