@@ -7,9 +7,12 @@ from typing import TypeGuard
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
+from django.db.models import QuerySet
 from django.http import Http404
 
-from calls.models import Call, CallQuerySet, Source, Team, User
+from calls.choices import Role
+from calls.models import Alert, Call, CallQuerySet, Rubric, RubricVersion, Source, Team, User
+from calls.models.rubrics import rubric_version_for
 
 Viewer = User | AnonymousUser
 
@@ -52,6 +55,35 @@ def is_agent(user: Viewer) -> TypeGuard[User]:
 
 def floor_groups(user: Viewer) -> list[str]:
     return [f"team.{team.pk}" for team in visible_teams(user)]
+
+
+def visible_agents(user: Viewer) -> QuerySet[User]:
+    """Agents whose trends the viewer may read: those of watched teams, or oneself."""
+    agents = User.objects.filter(role=Role.AGENT)
+    if is_agent(user):
+        return agents.filter(pk=user.pk)
+    return agents.filter(team__in=visible_teams(user))
+
+
+def visible_alerts(user: Viewer) -> QuerySet[Alert]:
+    return Alert.objects.filter(call__in=visible_calls(user))
+
+
+def readable_rubrics(user: Viewer) -> dict[int, Rubric]:
+    """Admins: all. Others: those that score the teams they watch, or their own team."""
+    if not isinstance(user, User) or not user.is_active:
+        return {}
+    if user.is_admin:
+        return {rubric.pk: rubric for rubric in Rubric.objects.select_related("team")}
+    teams = visible_teams(user) or ([user.team] if user.is_agent and user.team else [])
+    return {version.rubric_id: version.rubric for team in teams if (version := _in_force(team))}
+
+
+def _in_force(team: Team) -> RubricVersion | None:
+    try:
+        return rubric_version_for(team.pk)
+    except LookupError:
+        return None
 
 
 @dataclass(frozen=True)

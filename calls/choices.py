@@ -74,6 +74,27 @@ class Did(models.TextChoices):
     PASSWORD = "password", _("set a password for")
     PUBLISHED = "published", _("published")
     ERASED = "erased", _("erased")
+    REVOKED = "revoked", _("revoked")
+
+
+class Scope(models.TextChoices):
+    """What a token may be used for; never more than its owner may."""
+
+    CALLS = "calls", _("Calls: who, when, how long, and their final scores")
+    TIMELINES = "timelines", _("Timelines: states, empathy, needs and cues by the second")
+    WORDS = "words", _("Transcripts")
+    ALERTS = "alerts", _("Alerts")
+    ACT = "alerts:act", _("Acknowledge and resolve alerts")
+    TRENDS = "trends", _("Trends of agents and teams")
+    RUBRICS = "rubrics", _("Rubrics")
+    EXPORT = "export", _("Exports: CSV and Parquet")
+
+
+class HookEvent(models.TextChoices):
+    ALERT_RAISED = "alert.raised", _("An alert is raised")
+    ALERT_RESOLVED = "alert.resolved", _("An alert is resolved")
+    CALL_FINISHED = "call.finished", _("A call is over and scored")
+    PING = "ping", _("A test")
 
 
 class Kept(models.TextChoices):

@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from calls import nudging, wire
+from calls import nudging, webhooks, wire
 from calls.choices import CallStatus
 from calls.models import Alert, Call, CoverageBlock, Moment, Nudge, RubricVersion, Speech, Turn, VoiceWindow
 from calls.push import Event
@@ -130,6 +130,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         if close:
             call.final = wire.final_doc(call, view, len(alerts), coverage)
             messages.append((group, {"type": "final", "final": call.final}))
+            webhooks.call_finished(call)
     call.view |= {
         "nudges": nudges,
         "alerts": len(alerts),
@@ -193,6 +194,7 @@ def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
         still_open.filter(cause=cause).update(**fresh[cause])
     rows = [Alert(call=call, cause=cause, **fresh[cause]) for cause in new]
     Alert.objects.bulk_create(rows, ignore_conflicts=True)
+    webhooks.alerts_raised(call, rows)
     return wire.alert_docs(_alerts(call))
 
 

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from calls import derived, push, wire
+from calls import derived, push, webhooks, wire
 from calls.choices import MISSING, Verdict
 from calls.models import Alert, Call, Follow, Look, Message, Note, NudgeChoices, ShownNudge, User
 
@@ -57,6 +57,8 @@ def _alerts(call: Call, **which: Any) -> Any:
                 return
             rows = Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
             docs = wire.alert_docs(rows)
+            if "resolved_at" in values:
+                webhooks.alert_resolved(locked, next(row for row in rows if row.cause == which["cause"]))
             _tell(call, {"type": "alerts", "alerts": docs}, agent=False)
             retile(locked, alerts_open=wire.open_alerts(docs))
 

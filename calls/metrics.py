@@ -16,4 +16,5 @@ MEDIA_REFUSED = Counter("empathy_media_refused_total", "Media streams not let in
 MEDIA_ENDED = Counter("empathy_media_ended_total", "Media streams that ended, by how", ["reason"])
 MEDIA_HOPS = Counter("empathy_media_hops_total", "Hops of audio received", ["fate"])
 MEDIA_FRAMES = Counter("empathy_media_frames_total", "Media frames of ended streams", ["kind"])
+WEBHOOKS = Counter("empathy_webhooks_total", "Tries to deliver an event, by what came of them", ["result"])
 BUFFER_DOWN = Counter("empathy_media_buffer_errors_total", "Writes that the buffer did not take", ["why"])

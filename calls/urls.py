@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from calls.views import act, people, reviews
+from calls.views import act, people, reviews, tokens, webhooks
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -14,7 +14,7 @@ from calls.views.me import me
 from calls.views.policy import call_data, erase_call, export_call, firewall, policy, purge_now
 from calls.views.rubrics import diff, draft, rescored, rubric, rubrics
 from calls.views.team_trends import team_trends, trends_home
-from calls.views.trends import agent_trends, agent_trends_csv, my_csv, my_trends
+from calls.views.trends import agent_trends, agent_trends_csv, my_csv, my_data, my_trends
 from calls.views.wall import wall
 
 urlpatterns = [
@@ -39,6 +39,7 @@ urlpatterns = [
     path("me/choices", act.choose, name="choose"),
     path("trends/", trends_home, name="trends"),
     path("me/trends/", my_trends, name="my_trends"),
+    path("me/data.zip", my_data, name="my_data"),
     path("me/trends.csv", my_csv, name="my_trends_csv"),
     path("agents/<int:pk>/trends/", agent_trends, name="agent_trends"),
     path("agents/<int:pk>/trends.csv", agent_trends_csv, name="agent_trends_csv"),
@@ -58,6 +59,12 @@ urlpatterns = [
     path("teams/", people.teams, name="teams"),
     path("audit/", people.audit, name="audit"),
     path("invited/<str:uid>/<str:token>/", people.invited, name="invited"),
+    path("tokens/", tokens.tokens, name="tokens"),
+    path("tokens/<int:pk>/revoke", tokens.revoke, name="revoke_token"),
+    path("webhooks/", webhooks.webhooks, name="webhooks"),
+    path("webhooks/<int:pk>/", webhooks.webhook, name="webhook"),
+    path("webhooks/<int:pk>/do", webhooks.act, name="act_webhook"),
+    path("webhooks/<int:pk>/deliveries/<int:delivery>/again", webhooks.again, name="redeliver"),
     path("policy/", policy, name="policy"),
     path("policy/purge", purge_now, name="purge_now"),
     path("policy/firewall/", firewall, name="firewall"),

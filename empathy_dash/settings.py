@@ -39,6 +39,10 @@ INSTALLED_APPS = [
     "allauth",
     "allauth.account",
     "allauth.mfa",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "calls.apps.CallsConfig",
 ]
 
@@ -142,6 +146,12 @@ CELERY_BEAT_SCHEDULE = {
     "finish-kept": {"task": "calls.tasks.finish_kept", "schedule": 5.0, "options": {"expires": 5}},
     "publish-due": {"task": "calls.tasks.publish_due", "schedule": 30.0, "options": {"expires": 30}},
     "purge-due": {"task": "calls.tasks.purge_due", "schedule": 3600.0, "options": {"expires": 600}},
+    "deliver-webhooks": {
+        "task": "calls.tasks.deliver_webhooks",
+        "schedule": 2.0,
+        "options": {"expires": 2},
+    },
+    "forget-deliveries": {"task": "calls.tasks.forget_deliveries", "schedule": 3600.0},
     "forget-strays": {"task": "calls.tasks.forget_strays", "schedule": 3600.0, "options": {"expires": 60}},
 }
 SCORE_BATCH = env.integer("SCORE_BATCH", 32)
@@ -151,6 +161,49 @@ APPEAL_DAYS = env.integer("APPEAL_DAYS", 14)
 KEEP_AUDIO = env.flag("KEEP_AUDIO")
 STATE_HOME = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
 AUDIO_DIR = Path(env.text("AUDIO_DIR", str(STATE_HOME / "empathy-dash" / "audio"))).expanduser()
+
+# --- programs ---------------------------------------------------------------------------------
+API_RATE = env.text("API_RATE", "600/min")
+# Networks, as CIDRs, that webhooks may reach though they are not public.
+WEBHOOK_PRIVATE = env.networks("WEBHOOK_PRIVATE")
+CACHES = {
+    "default": {"BACKEND": "django.core.cache.backends.locmem.LocMemCache"},
+    "shared": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        "KEY_PREFIX": "cache",
+    },
+}
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["calls.api.rights.TokenInHeader", "calls.api.rights.LoggedIn"],
+    "DEFAULT_PERMISSION_CLASSES": ["calls.api.rights.InScope"],
+    "DEFAULT_THROTTLE_CLASSES": ["calls.api.rights.ByToken"],
+    "DEFAULT_PAGINATION_CLASS": "calls.api.pages.Pages",
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "calls.api.schema.Described",
+    "EXCEPTION_HANDLER": "calls.api.problems.handler",
+    "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
+    "COERCE_DECIMAL_TO_STRING": False,
+    "URL_FORMAT_OVERRIDE": None,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Empathy Dash",
+    "DESCRIPTION": "Calls, their timelines, alerts, trends and rubrics. Times are UTC, ISO 8601.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["calls.api.rights.InScope"],
+    "SCHEMA_PATH_PREFIX": "/api/v1",
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENUM_GENERATE_CHOICE_DESCRIPTION": False,
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "calls.api.schema.with_problems",
+    ],
+    "ENUM_NAME_OVERRIDES": {"RiskEnum": "calls.choices.RISKS"},
+}
 
 # --- models ----------------------------------------------------------------------------------
 VOICE_MODEL = env.text("VOICE_MODEL")

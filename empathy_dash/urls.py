@@ -21,6 +21,7 @@ urlpatterns = [
     path("metrics", ops.metrics),
     path("language/", set_language, name="set_language"),
     path("language/words.js", words, name="javascript-catalog"),
+    path("api/v1/", include("calls.api.urls")),
     path("", include("calls.urls")),
 ]
 

@@ -238,7 +238,7 @@ class _Reading:
         return bool(leads) and self.carry.let + n >= LET
 
     def beyond_ibans(self) -> None:
-        """A word like a country ("is") makes figures look like an IBAN; those said in words go on after it."""
+        """A word like a country ("is") makes figures look like an IBAN; others may go on after it."""
         for mask in self.ibans:
             for run in self.runs:
                 between = (mask.end, run.start) if mask.end <= run.start else (run.end, mask.start)

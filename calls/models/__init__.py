@@ -1,5 +1,6 @@
 """The nouns of the product, as stored. Behaviour that needs only a row lives on the row."""
 
+from calls.models.api import ApiToken, Delivery, Webhook
 from calls.models.audit import Change
 from calls.models.calls import Call, CallQuerySet
 from calls.models.drafts import RubricDraft, RubricPlan
@@ -25,6 +26,7 @@ __all__ = [
     "HOPS_PER_BLOCK",
     "AgentWeek",
     "Alert",
+    "ApiToken",
     "Appeal",
     "CalibrationSession",
     "Call",
@@ -33,6 +35,7 @@ __all__ = [
     "Change",
     "ConsentEvent",
     "CoverageBlock",
+    "Delivery",
     "EngineVersion",
     "Follow",
     "Look",
@@ -57,4 +60,5 @@ __all__ = [
     "Turn",
     "User",
     "VoiceWindow",
+    "Webhook",
 ]

@@ -20,7 +20,6 @@ from django.views.decorators.http import require_safe
 
 from calls import access, drafting, replays
 from calls.models import Rubric, RubricPlan, RubricVersion, Team, User
-from calls.models.rubrics import rubric_version_for
 from calls.views.paint import LOOK
 from scoring.rubric import RubricSpec, default_rubric
 from scoring.types import DISTRESS, HELPING
@@ -29,25 +28,8 @@ RECENT = 30
 """Calls that a draft is tried on."""
 
 
-def readable(user: Any) -> dict[int, Rubric]:
-    """Admins: all. Others: those that score the teams they watch, or their own team."""
-    if not isinstance(user, User) or not user.is_active:
-        return {}
-    if user.is_admin:
-        return {rubric.pk: rubric for rubric in Rubric.objects.select_related("team")}
-    teams = access.visible_teams(user) or ([user.team] if user.is_agent and user.team else [])
-    return {version.rubric_id: version.rubric for team in teams if (version := in_force(team))}
-
-
-def in_force(team: Team) -> RubricVersion | None:
-    try:
-        return rubric_version_for(team.pk)
-    except LookupError:
-        return None
-
-
 def rubric_or_404(request: HttpRequest, pk: int, *, to_change: bool = False) -> Rubric:
-    found = readable(request.user).get(pk)
+    found = access.readable_rubrics(request.user).get(pk)
     if found is None or (to_change and not _is_admin(request)):
         raise Http404("No such rubric.")
     return found
@@ -76,7 +58,8 @@ def rubrics(request: HttpRequest) -> HttpResponse:
             "plan": RubricPlan.objects.filter(rubric=item).first(),
         }
         for item in sorted(
-            readable(request.user).values(), key=lambda item: (item.team_id is not None, item.name)
+            access.readable_rubrics(request.user).values(),
+            key=lambda item: (item.team_id is not None, item.name),
         )
     ]
     without = Team.objects.filter(rubric=None) if _is_admin(request) else []
@@ -250,7 +233,7 @@ def rescored(request: HttpRequest, call_id: UUID) -> HttpResponse:
     """A finished call by its own version and by another; nothing is stored."""
     call = access.get_call_or_404(request.user, call_id)
     versions = list(
-        RubricVersion.objects.filter(rubric__in=readable(request.user))
+        RubricVersion.objects.filter(rubric__in=access.readable_rubrics(request.user))
         .select_related("rubric")
         .order_by("rubric", "-number")
     )

@@ -11,12 +11,14 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidden
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
-from calls import access, policy, rollups, trends
+from calls import access, own_data, policy, rollups, trends
 from calls.choices import Role
 from calls.models import Call, User
 from calls.rollups import Quartiles, Trend
@@ -116,6 +118,17 @@ def agent_trends_csv(request: HttpRequest, pk: int) -> HttpResponse:
         words = gettext("The policy locks agents’ figures: only the agent can take them out of the system.")
         return HttpResponseForbidden(words, content_type="text/plain; charset=utf-8")
     return agent_csv(agent)
+
+
+@login_required
+@never_cache
+@require_safe
+def my_data(request: HttpRequest) -> HttpResponse:
+    """All that is kept about the agent who asks, as a zip."""
+    agent = own_account(request)
+    headers = {"Content-Disposition": f'attachment; filename="{agent.get_username()}.zip"'}
+    content = own_data.archive(agent, timezone.now().date())
+    return HttpResponse(content, content_type="application/zip", headers=headers)
 
 
 def is_locked(request: HttpRequest, agent: User) -> bool:

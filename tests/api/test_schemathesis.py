@@ -1,0 +1,85 @@
+"""Attacked from its own OpenAPI document: nothing breaks, and answers are as documented."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import schemathesis
+from django.test import Client
+from hypothesis import HealthCheck, given, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from calls import tokens
+from calls.models import Alert, Call, RubricVersion, User
+from empathy_dash.asgi import django_app
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_nothing_breaks(alice: User, finished: Call, unlocked: Any, settings: Any) -> None:
+    settings.API_RATE = "1000000/min"
+    scopes = [scope.value for scope in tokens.scopes_for(alice)]
+    _, token = tokens.make(alice, "schemathesis", scopes, 7)
+    headers = {"Authorization": f"Bearer {token}"}
+    schema = schemathesis.openapi.from_asgi("/api/v1/schema", django_app, headers=headers)
+    real = real_ids(finished)
+    asked = 0
+    for found in schema.get_all_operations():
+        asked += attack(found.ok(), headers, real)
+    assert asked > 400
+
+
+def real_ids(call: Call) -> dict[str, dict[str, Any]]:
+    """So that paths lead to something half of the time."""
+    alert = Alert.objects.filter(call=call).first()
+    assert alert is not None and call.agent_id
+    return {
+        "calls": {"call_id": str(call.pk)},
+        "alerts": {"pk": alert.pk, "id": alert.pk},
+        "agents": {"pk": call.agent_id},
+        "teams": {"pk": call.team_id},
+        "rubrics": {"pk": RubricVersion.objects.get().rubric_id, "number": 1},
+        "export": {"kind": "csv"},
+    }
+
+
+def attack(operation: Any, headers: dict[str, str], real: dict[str, dict[str, Any]]) -> int:
+    ids, asked = real.get(operation.path.split("/")[3], {}), 0
+
+    @given(case=operation.as_strategy(generation_mode=schemathesis.GenerationMode.POSITIVE))
+    @settings(
+        max_examples=30,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    def one(case: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if asked % 2:
+            case.path_parameters = {
+                **(case.path_parameters or {}),
+                **{k: v for k, v in ids.items() if "{" + k + "}" in operation.path},
+            }
+        case.call_and_validate(headers=headers, checks=CHECKS)
+
+    one()
+    return asked
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "accept", ["text/html", "application/xml", "*/*", "nonsense", "application/json;q=0"]
+)
+def test_any_accept(alice: User, accept: str) -> None:
+    _, token = tokens.make(alice, "x", ["calls"], 7)
+    answer = Client(headers={"Authorization": f"Bearer {token}", "Accept": accept}).get("/api/v1/calls/")
+    assert answer.status_code in (200, 406)
