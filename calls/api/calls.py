@@ -16,7 +16,7 @@ from rest_framework.views import APIView
 
 from calls import access, helping, reviewing, wire
 from calls.api import shapes
-from calls.api.pages import Asked, Pages, only_known
+from calls.api.pages import Asked, Pages, Time, only_known
 from calls.api.rights import LOCKED, is_locked, person
 from calls.choices import RISKS, CallStatus, Scope
 from calls.models import Alert, Call, Review, Turn
@@ -45,9 +45,9 @@ class CallFilter(filters.FilterSet):
     queue = filters.CharFilter()
     external_ref = filters.CharFilter()
     synthetic = filters.BooleanFilter()
-    started_after = filters.IsoDateTimeFilter(field_name="started_at", lookup_expr="gte")
-    started_before = filters.IsoDateTimeFilter(field_name="started_at", lookup_expr="lt")
-    ended_after = filters.IsoDateTimeFilter(field_name="ended_at", lookup_expr="gte")
+    started_after = Time(field_name="started_at", lookup_expr="gte")
+    started_before = Time(field_name="started_at", lookup_expr="lt")
+    ended_after = Time(field_name="ended_at", lookup_expr="gte")
 
     class Meta:
         model = Call
@@ -147,7 +147,7 @@ class AlertFilter(filters.FilterSet):
     cause = filters.CharFilter()
     severity = filters.ChoiceFilter(choices=RISKS)
     open = filters.BooleanFilter(method="nobody_has_it")
-    raised_after = filters.IsoDateTimeFilter(field_name="raised_at", lookup_expr="gte")
+    raised_after = Time(field_name="raised_at", lookup_expr="gte")
 
     class Meta:
         model = Alert

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
+from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import QuerySet
 from django.http import QueryDict
 from django_filters import rest_framework as filters
+from django_filters.fields import IsoDateTimeField
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -39,6 +42,22 @@ class Asked(filters.DjangoFilterBackend):
         only_known(request.query_params, names | ALWAYS)
         found: QuerySet[Any] = super().filter_queryset(request, queryset, view)
         return found
+
+
+class _TimeField(IsoDateTimeField):
+    def clean(self, value: Any) -> Any:
+        """Times that a database could not hold, once in UTC, are none."""
+        at = super().clean(value)
+        try:
+            if at is None or 1970 <= at.astimezone(UTC).year < 9999:
+                return at
+        except OverflowError:
+            pass
+        raise DjangoValidationError("Give a time from 1970 on, like 2026-01-31T08:00:00Z.")
+
+
+class Time(filters.IsoDateTimeFilter):
+    field_class = _TimeField
 
 
 def only_known(asked: QueryDict, known: set[str] | frozenset[str]) -> None:

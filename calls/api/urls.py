@@ -2,16 +2,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest
 from django.urls import path, register_converter
 from drf_spectacular.utils import extend_schema
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+from drf_spectacular.views import SpectacularAPIView
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from calls.api import calls, export, trends
+from calls.api import calls, export, reference, trends
 
 
 @extend_schema(exclude=True)
@@ -39,7 +38,6 @@ class Kind:
 
 
 register_converter(Kind, "kind")
-docs = SpectacularSwaggerSplitView.as_view(url_name="api_schema", template_name="api/docs.html")
 
 urlpatterns = [
     path("who", calls.Who.as_view()),
@@ -59,7 +57,7 @@ urlpatterns = [
     path("rubrics/<int:pk>/versions/<int:number>/", trends.OneVersion.as_view()),
     path("export/calls.<kind:kind>", export.Export.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),
-    path("docs", login_required(docs), name="api_docs"),
+    path("docs", reference.reference, name="api_docs"),
     path("", Nowhere.as_view()),
     path("<path:rest>", Nowhere.as_view()),
 ]

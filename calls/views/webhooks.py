@@ -26,11 +26,11 @@ def webhooks(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         asked = _asked(request)
         try:
-            hook, secret = hooks.make(admin_of(request), **asked)
+            hook, _secret = hooks.make(admin_of(request), **asked)
         except hooks.Refused as refused:
             context |= {"asked": asked, "trouble": str(refused)}
         else:
-            request.session[f"hook {hook.pk}"] = secret
+            request.session[f"hook {hook.pk}"] = True
             return redirect("webhook", hook.pk)
     rows = list(Webhook.objects.select_related("team"))
     waiting = delivering.waiting(rows)
@@ -59,7 +59,7 @@ def webhook(request: HttpRequest, pk: int) -> HttpResponse:
         "hook": hook,
         "asked": asked,
         "trouble": trouble,
-        "secret": request.session.pop(f"hook {pk}", "") if request.method == "GET" else "",
+        "secret": hooks.secrets_of(hook)[0] if request.session.pop(f"hook {pk}", False) else "",
         "page": Paginator(hook.deliveries.all(), PER_PAGE).get_page(request.GET.get("page")),
         "query": "",
     }
@@ -76,7 +76,8 @@ def act(request: HttpRequest, pk: int) -> HttpResponse:
         hooks.ping(hook)
         messages.success(request, _("A test is on its way: load the page again to see what came of it."))
     elif do == "rotate":
-        request.session[f"hook {pk}"] = hooks.rotate(actor, hook)
+        hooks.rotate(actor, hook)
+        request.session[f"hook {pk}"] = True
     elif do in ("on", "off"):
         hooks.switch(actor, hook, do == "on")
     elif do == "remove":

@@ -10,7 +10,7 @@ from django.core.cache import caches
 from django.test import Client
 
 from calls import record, tokens, trends
-from calls.choices import Role, Scope
+from calls.choices import Outcome, Role, Scope
 from calls.models import Alert, Call, Policy, User
 from scoring.types import CallHeard, Channel, Cue, Speech, Turn, VoiceState
 
@@ -66,7 +66,14 @@ def finish(call: Call) -> Call:
         VoiceState(start_ms=0, end_ms=3000, probs={"anger": 0.9}, confidence=0.8, speech_ms=2500, model="m"),
     )
     heard = CallHeard(str(call.pk), (), turns, voice, (Speech(Channel.CUSTOMER, 0, 3000),), {})
-    record.record_scores([record.Scored(str(call.pk), heard, {}, {Channel.CUSTOMER: 100})], "engine 1")
+    record.record_scores(
+        [
+            record.Scored(
+                str(call.pk), heard, {(c, 0): Outcome.SCORED for c in Channel}, {Channel.CUSTOMER: 100}
+            )
+        ],
+        "engine 1",
+    )
     record.record_scores([record.Scored(str(call.pk), None, {}, {}, close=True)], "engine 1")
     Alert.objects.get_or_create(
         call=call,

@@ -138,6 +138,7 @@ def test_pages_neither_skip_nor_repeat_while_calls_come_in(
     ("query", "words"),
     [
         ("status=gone", "status"), ("limit=0", "1 to 200"), ("limit=x", "1 to 200"), ("limit=999999999999", "1 to 200"),
+        ("started_after=0090-12-21T21:08:37-21:11", "1970"), ("ended_after=9999-12-31T23:59:59-10:00", "1970"),
         ("statsu=live", "no such parameter"), ("started_after=yesterday", "started_after"), ("team=x", "team"),
         ("status=live&status=ended", "once"), ("source=%00", "source"), ("team=99999999999999999999", "team"),
         ("synthetic=maybe", None), ("agent=0", "agent"),
