@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -57,7 +58,7 @@ class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def clean(self) -> dict[str, Any]:
         found: dict[str, Any] = super().clean() or {}
-        for name in ("first_name", "last_name"):
+        for name in {"first_name", "last_name"} & set(self.changed_data):
             if str(found.get(name) or "").startswith(FORMULA):
                 self.add_error(name, _("A name cannot begin with =, +, - or @: a spreadsheet would run it."))
         if self.actor.pk == self.instance.pk and {"role", "is_active"} & set(self.changed_data):
@@ -171,6 +172,12 @@ class Plan:
     text: str = field(default="", repr=False)
 
     @property
+    def digest(self) -> str:
+        """Of what it would do: another one means that somebody changed these people meanwhile."""
+        told = [(row.line, row.username, row.changes, row.is_new, row.errors) for row in self.rows]
+        return hashlib.sha256(repr(told).encode()).hexdigest()
+
+    @property
     def bad(self) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.errors)
 
@@ -253,6 +260,7 @@ def _row(
     given = {name: str(cells[name]).strip() for name in names}
     username = given["username"]
     errors = [(name, _("begins like a formula")) for name, cell in given.items() if cell.startswith(FORMULA)]
+    given = {name: _unquoted(cell) for name, cell in given.items()}
     if username.casefold() in seen:
         errors.append(("username", _("is in the file twice")))
     seen.add(username.casefold())
@@ -328,6 +336,11 @@ def exported() -> str:
             + [_cell(LIST.join(known["supervises"])), "yes" if user.is_active else "no"]
         )
     return made.getvalue()
+
+
+def _unquoted(text: str) -> str:
+    """What `_cell` was given: an export can be read again as it is."""
+    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
 
 
 def _cell(text: str) -> str:

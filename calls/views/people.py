@@ -166,6 +166,10 @@ def import_csv(request: HttpRequest) -> HttpResponse:
             context["plan"] = made
             if made.trouble:
                 raise persons.Refused(made.trouble)
+            if request.POST.get("sure") and request.POST["sure"] != made.digest:
+                raise persons.Refused(
+                    _("Somebody changed these people meanwhile. This is what the file would do now.")
+                )
             if request.POST.get("sure"):
                 n = persons.apply(made)
                 messages.success(

@@ -16,7 +16,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from calls import access, auditing, helping, keeping, retention, subjects
+from calls import access, auditing, consent, helping, keeping, retention, subjects
 from calls import policy as policies
 from calls.choices import Did, Kept, Region
 from calls.models import Call, Policy, Purge, Turn, User, VoiceWindow
@@ -161,10 +161,18 @@ def firewall(request: HttpRequest) -> HttpResponse:
 
 @login_required
 @never_cache
-@require_safe
 def call_data(request: HttpRequest, call_id: UUID) -> HttpResponse:
+    """What is stored of a call; POST notes what its caller says of being analysed."""
     call = access.get_call_or_404(request.user, call_id)
-    return render(request, "policy/call_data.html", data_context(call, request.user))
+    trouble = ""
+    if request.method == "POST":
+        assert isinstance(request.user, User)  # outsiders got a 404
+        try:
+            consent.note(call, request.user, request.POST.get("said"))
+            return redirect("call_data", call_id)
+        except helping.BadRequest as bad:
+            trouble = str(bad)
+    return render(request, "policy/call_data.html", data_context(call, request.user) | {"unsaid": trouble})
 
 
 def data_context(call: Call, user: Any, trouble: str = "", reason: str = "") -> dict[str, Any]:

@@ -69,6 +69,10 @@ def reviews(request: HttpRequest, trouble: str = "") -> HttpResponse:
         "section": "reviews",
         "todo": found.filter(reviewer=user, submitted_at=None)[:MOST],
         "done": found.filter(submitted_at__isnull=False).order_by("-submitted_at")[:MOST],
+        "decided": Appeal.objects.filter(call__in=calls)
+        .exclude(decided_at=None)
+        .select_related("agent", "decided_by", "call")
+        .order_by("-decided_at")[:MOST],
         "appeals": Appeal.objects.filter(call__in=calls, decided_at=None).select_related("agent")[:MOST],
         "sessions": sessions[:MOST],
         "left": len(reviewing.candidates(user)),

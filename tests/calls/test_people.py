@@ -195,3 +195,13 @@ def test_junk_is_refused_in_words(dana: User, junk: str | bytes) -> None:
         return
     assert made.trouble or all(row.form is not None or row.errors for row in made.rows)
     assert User.objects.count() == before
+
+
+def test_an_export_can_be_read_again_as_it_is(dana: User, bob: User) -> None:
+    User.objects.filter(pk=bob.pk).update(last_name="-Okafor", email="=b@example.com")
+    text = people.exported()
+    assert "'-Okafor" in text
+    again = people.plan(text, dana)
+    assert not again.bad and not again.good, "it changes nothing"
+    made = people.plan("username,last_name\nbob,'=cmd\n", dana)
+    assert "formula" not in str(made.rows[0].errors) and "begin with" in str(made.rows[0].errors)

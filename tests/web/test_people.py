@@ -103,6 +103,26 @@ def test_a_file_that_cannot_be_read(dana: User, raw: bytes, words: str) -> None:
 
 
 @pytest.mark.django_db
+def test_what_somebody_changed_meanwhile_is_shown_before_it_is_done(
+    dana: User, bob: User, billing: Team
+) -> None:
+    client, text = logged_in(dana), "username,first_name\nbob,Robert\n"
+    page = client.post(
+        "/people/import/", {"file": SimpleUploadedFile("p.csv", text.encode())}
+    ).content.decode()
+    [sure] = re.findall(r'name="sure" value="(\w+)"', page)
+    User.objects.filter(pk=bob.pk).update(first_name="Rob")
+    page = client.post("/people/import/", {"text": text, "sure": sure}).content.decode()
+    assert "Somebody changed these people meanwhile" in page and "Rob → Robert" in page
+    bob.refresh_from_db()
+    assert bob.first_name == "Rob"
+    [sure] = re.findall(r'name="sure" value="(\w+)"', page)
+    assert client.post("/people/import/", {"text": text, "sure": sure}).status_code == 302
+    bob.refresh_from_db()
+    assert bob.first_name == "Robert"
+
+
+@pytest.mark.django_db
 def test_what_the_plain_admin_changes_is_audited(dana: User, billing: Team) -> None:
     dana.is_staff = dana.is_superuser = True
     dana.save()

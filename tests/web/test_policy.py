@@ -191,3 +191,20 @@ def test_an_objection_on_the_agents_page(page_for: Open, full_call: Call, bob: U
     page.goto(f"/calls/{full_call.pk}/data/")
     page.get_by_text("noted by Bob Okafor").wait_for()
     assert Axe().run(page).response["violations"] == []
+
+
+@pytest.mark.django_db
+def test_an_objection_can_be_noted_on_the_data_page(
+    alice: User, bob: User, carol: User, make_call: Callable[..., Call]
+) -> None:
+    call = make_call("CA-form")
+    path = reverse("call_data", args=[call.pk])
+    assert "The caller objects" in logged_in(alice).get(path).content.decode()
+    assert logged_in(carol).post(path, {"said": "no"}).status_code == 404
+    page = logged_in(alice).post(path, {"said": "maybe"})
+    assert page.status_code == 200 and b'role="alert"' in page.content
+    assert logged_in(alice).post(path, {"said": "no"}).status_code == 302
+    call.refresh_from_db()
+    assert call.opted_out_at and "The caller objects" not in logged_in(bob).get(path).content.decode()
+    page = logged_in(bob).post(path, {"said": "yes"}).content.decode()
+    assert "that stands until the next one" in page
