@@ -8,4 +8,4 @@ class CallsConfig(AppConfig):
     verbose_name = "Calls"
 
     def ready(self) -> None:
-        from calls import checks  # noqa: F401
+        from calls import checks, logins  # noqa: F401

@@ -24,6 +24,23 @@ def device_is_known(**_: Any) -> list[CheckMessage]:
 
 
 @register()
+def single_sign_on_is_whole(**_: Any) -> list[CheckMessage]:
+    parts = {"OIDC_ISSUER": settings.OIDC_ISSUER, "OIDC_CLIENT_ID": settings.OIDC_CLIENT_ID}
+    lacking = [name for name, value in parts.items() if not value]
+    if lacking and (len(lacking) < len(parts) or settings.OIDC_ONLY or settings.OIDC_CLIENT_SECRET):
+        hint = f"Set {' and '.join(lacking)}, or nothing that begins with OIDC_."
+        return [Error("Single sign-on is configured by half.", hint=hint, id="calls.E004")]
+    return []
+
+
+@register(Tags.security, deploy=True)
+def issuer_is_https(**_: Any) -> list[CheckMessage]:
+    if settings.OIDC_ISSUER and not settings.OIDC_ISSUER.startswith("https://"):
+        return [Error("OIDC_ISSUER is not https.", hint="Use the issuer's https address.", id="calls.E005")]
+    return []
+
+
+@register()
 def models_are_real(**_: Any) -> list[CheckMessage]:
     if settings.STAND_IN_MODELS:
         hint = "Unset STAND_IN_MODELS: scores are made by deterministic stand-ins, for tests only."

@@ -75,6 +75,12 @@ class Did(models.TextChoices):
     PUBLISHED = "published", _("published")
     ERASED = "erased", _("erased")
     REVOKED = "revoked", _("revoked")
+    LOGGED_IN = "in", _("logged in:")
+    LOGIN_FAILED = "failed", _("could not log in:")
+    LOGGED_OUT = "out", _("logged out:")
+    FACTOR_ADDED = "factor+", _("set up a second factor:")
+    FACTOR_REMOVED = "factor-", _("removed the second factor of")
+    BOUND = "bound", _("was bound to single sign-on:")
 
 
 class Scope(models.TextChoices):

@@ -23,7 +23,7 @@ from django.contrib.auth import get_user
 from django.http import Http404
 from django.utils import timezone
 
-from calls import access, helping, live, push, reviewing, wire
+from calls import access, helping, live, push, reviewing, second_factor, wire
 from calls.buffer import ledger
 from calls.mailbox import Mailbox, Seqs
 
@@ -66,7 +66,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     async def connect(self) -> None:
         self.watched, self.ticker, self.there = [], None, False
         try:
-            groups = await database_sync_to_async(self.find_groups)()
+            groups = await database_sync_to_async(self._allowed_groups)()
         except Http404:
             await self.close(NOT_YOURS)
             return
@@ -173,8 +173,13 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         """Http404 once the viewer is logged out, switched off, or may not hear all of this any more."""
         session = import_module(settings.SESSION_ENGINE).SessionStore(self.scope["session"].session_key)
         self.scope["user"] = get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
-        if not set(self.watched) <= set(self.find_groups()):
+        if not set(self.watched) <= set(self._allowed_groups()):
             raise Http404
+
+    def _allowed_groups(self) -> list[str]:
+        if second_factor.is_missing(self.scope["user"], self.scope["session"]):
+            raise Http404
+        return self.find_groups()
 
     def _look_around(self) -> tuple[Seqs, list[dict[str, Any]]]:
         self.check()

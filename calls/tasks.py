@@ -19,7 +19,19 @@ from django.db import OperationalError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError as BrokerDown
 
-from calls import consent, delivering, drafting, helping, keeping, metrics, policy, record, retention, trends
+from calls import (
+    consent,
+    delivering,
+    drafting,
+    forgotten,
+    helping,
+    keeping,
+    metrics,
+    policy,
+    record,
+    retention,
+    trends,
+)
 from calls.buffer import Claim, ledger
 from calls.choices import CallStatus, Outcome
 from calls.models import HOPS_PER_BLOCK, Call
@@ -327,6 +339,11 @@ def publish_due() -> None:
     """Rubrics whose planned time has come."""
     for version in drafting.publish_due():
         log.info("rubric published as planned", version=str(version))
+
+
+@shared_task
+def send_reset(email: str, language: str) -> None:
+    forgotten.send(email, language)
 
 
 @shared_task

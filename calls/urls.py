@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from django.urls import path
 
+from calls import sso
 from calls.views import act, people, reviews, tokens, webhooks
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
 from calls.views.floor import floor
+from calls.views.getting_in import forgotten
 from calls.views.home import home
 from calls.views.me import me
 from calls.views.policy import call_data, erase_call, export_call, firewall, policy, purge_now
@@ -53,6 +55,10 @@ urlpatterns = [
     path("people/", people.people, name="people"),
     path("people/new/", people.person, name="new_person"),
     path("people/<int:pk>/", people.person, name="person"),
+    path("people/<int:pk>/second-factor", people.remove_factor, name="remove_factor"),
+    path("forgotten/", forgotten, name="forgotten"),
+    path("account/sso/login/", sso.login, {"provider_id": "sso"}, name="openid_connect_login"),
+    path("account/sso/callback/", sso.callback, {"provider_id": "sso"}, name="openid_connect_callback"),
     path("people/<int:pk>/link", people.link, name="person_link"),
     path("people/import/", people.import_csv, name="import_people"),
     path("people.csv", people.export_csv, name="export_people"),

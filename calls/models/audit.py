@@ -17,6 +17,7 @@ class Change(models.Model):
     subject_type = models.CharField(max_length=20)
     subject_id = models.CharField(max_length=40)
     subject = models.CharField(max_length=200)
+    address = models.GenericIPAddressField(null=True, blank=True, help_text="Where a log-in came from.")
     before = models.JSONField(default=dict)
     after = models.JSONField(default=dict)
 

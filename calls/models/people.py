@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import secrets
+from typing import Any
+
 from django.contrib.auth.models import AbstractUser
 from django.db import models
+from django.utils.crypto import salted_hmac
 
 from calls.choices import Role
 
@@ -22,6 +26,18 @@ class User(AbstractUser):
     role = models.CharField(max_length=12, choices=Role.choices, default=Role.AGENT)
     team = models.ForeignKey(Team, on_delete=models.SET_NULL, null=True, blank=True, related_name="agents")
     supervises = models.ManyToManyField(Team, blank=True, related_name="supervisors")
+
+    session_stamp = models.CharField(max_length=16, blank=True, help_text="A new one ends all sessions.")
+
+    def _get_session_auth_hash(self, secret: Any = None) -> str:
+        """Sessions hold as long as the password and the stamp do."""
+        key_salt = "calls.User.get_session_auth_hash"
+        value = f"{self.password}{self.session_stamp}"
+        return salted_hmac(key_salt, value, secret=secret, algorithm="sha256").hexdigest()
+
+    def end_sessions(self) -> None:
+        self.session_stamp = secrets.token_hex(8)
+        self.save(update_fields=["session_stamp"])
 
     def __str__(self) -> str:
         return self.get_full_name() or self.username

@@ -22,6 +22,7 @@ class Policy(models.Model):
     hr_lock = models.BooleanField(
         default=True, help_text="Nobody takes one agent's figures away but the agent."
     )
+    second_factor = models.JSONField(default=list, blank=True, help_text="Roles that must have one.")
     audio_days = models.PositiveIntegerField(default=7)
     transcript_days = models.PositiveIntegerField(default=30)
     features_days = models.PositiveIntegerField(default=90)

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from typing import Any
 
+from allauth.mfa.utils import is_mfa_enabled
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import SetPasswordForm
 from django.contrib.auth.tokens import default_token_generator
 from django.core.paginator import Paginator
 from django.db import transaction
-from django.db.models import Count, Q
+from django.db.models import Count, Q, TextField
+from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -24,12 +27,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from calls import auditing
+from calls import auditing, forgotten, logins, second_factor
 from calls import people as persons
 from calls.choices import Did, Role
 from calls.models import Change, Team, User
 
 PER_PAGE = 50
+LOGINS = (Did.LOGGED_IN, Did.LOGGED_OUT, Did.LOGIN_FAILED, Did.FACTOR_ADDED, Did.BOUND)
+"""Done by those they are said of."""
 View = Callable[..., HttpResponse]
 
 
@@ -110,6 +115,7 @@ def person(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         "form": form,
         "person": shown,
         "history": [painted(change) for change in history],
+        "factor": shown is not None and shown != actor and is_mfa_enabled(shown),
         "link": request.session.pop(f"link {pk}", "") if request.method == "GET" else "",
     }
     return render(request, "people/person.html", context)
@@ -130,15 +136,32 @@ def link(request: HttpRequest, pk: int) -> HttpResponse:
 @sensitive_post_parameters()
 def invited(request: HttpRequest, uid: str, token: str) -> HttpResponse:
     user = _user_of(uid)
-    if user is None or not default_token_generator.check_token(user, token):
+    good = default_token_generator.check_token(user, token) or forgotten.tokens.check_token(user, token)
+    if user is None or not good:
         return render(request, "people/invited.html", status=404)
     form = SetPasswordForm(user, request.POST or None)
     if request.method == "POST" and form.is_valid():
         with transaction.atomic():
             form.save()
-            auditing.record(user, Did.PASSWORD, user)
+            logins.note(Did.PASSWORD, user, request)
         return redirect("account_login")
     return render(request, "people/invited.html", {"form": form, "person": user})
+
+
+@for_admins
+@require_POST
+def remove_factor(request: HttpRequest, pk: int) -> HttpResponse:
+    """Of somebody else: one's own is removed where it was set up."""
+    actor, user = admin_of(request), get_object_or_404(User, pk=pk)
+    reason = " ".join(request.POST.get("reason", "").replace("\0", "").split())[:200]
+    if user.pk == actor.pk:
+        messages.error(request, _("Remove your own second factor on your log-in page."))
+    elif not reason:
+        messages.error(request, _("Say why the second factor is removed: it stays in the audit log."))
+    else:
+        second_factor.remove(actor, user, reason)
+        messages.success(request, _("{user} has no second factor now, and is logged out.").format(user=user))
+    return redirect("person", pk)
 
 
 def _user_of(uid: str) -> User | None:
@@ -228,8 +251,18 @@ def change_team(request: HttpRequest) -> str:
 @for_admins
 @require_safe
 def audit(request: HttpRequest) -> HttpResponse:
-    asked = {name: request.GET.get(name, "").replace("\0", "")[:80] for name in ("q", "did")}
-    found = Change.objects.all()
+    names = ("q", "did", "first", "last", "address")
+    asked = {name: request.GET.get(name, "").replace("\0", "").strip()[:80] for name in names}
+    found, trouble = Change.objects.all(), ""
+    try:
+        if asked["first"]:
+            found = found.filter(at__gte=_day(asked["first"]))
+        if asked["last"]:
+            found = found.filter(at__lt=_day(asked["last"]) + timedelta(days=1))
+    except ValueError:
+        trouble = _("Give days like 2026-01-31. All days are shown.")
+    if asked["address"]:
+        found = found.annotate(where=Cast("address", TextField())).filter(where__startswith=asked["address"])
     if asked["q"]:
         found = found.filter(Q(actor__icontains=asked["q"]) | Q(subject__icontains=asked["q"]))
     if asked["did"]:
@@ -242,10 +275,19 @@ def audit(request: HttpRequest) -> HttpResponse:
         "page": page,
         "rows": [painted(change) for change in page],
         "asked": asked,
+        "trouble": trouble,
         "query": query.urlencode(),
         "kinds": Did.choices,
     }
     return render(request, "people/audit.html", context)
+
+
+def _day(said: str) -> datetime:
+    """Its beginning, UTC. ValueError when it is none."""
+    day = date.fromisoformat(said)
+    if not 1970 <= day.year < 9999:
+        raise ValueError(said)
+    return datetime.combine(day, time(), UTC)
 
 
 def painted(change: Change) -> dict[str, Any]:
@@ -253,6 +295,7 @@ def painted(change: Change) -> dict[str, Any]:
     return {
         "row": change,
         "did": change.get_did_display(),
+        "login": change.did in LOGINS,
         "fields": [(name, _value(change.before.get(name)), _value(change.after.get(name))) for name in names],
     }
 

@@ -18,7 +18,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from calls import access, auditing, consent, helping, keeping, retention, subjects
 from calls import policy as policies
-from calls.choices import Did, Kept, Region
+from calls.choices import Did, Kept, Region, Role
 from calls.models import Call, Policy, Purge, Turn, User, VoiceWindow
 from scoring.firewall import self_test
 from scoring.types import Channel
@@ -36,7 +36,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
     class Meta:
         model = Policy
         fields = (
-            "region", "asked", "voice", "cues", "hr_lock",
+            "region", "asked", "voice", "cues", "hr_lock", "second_factor",
             "audio_days", "transcript_days", "features_days", "scores_days", "note",
         )  # fmt: skip
         labels = {
@@ -45,6 +45,7 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "voice": gettext_lazy("Read the caller’s voice for feelings, not only the words"),
             "cues": gettext_lazy("Show cues to agents during calls"),
             "hr_lock": gettext_lazy("Nobody but the agent takes an agent’s figures out of the system"),
+            "second_factor": gettext_lazy("Who must have a second factor to log in"),
             "audio_days": gettext_lazy("Audio, days"),
             "transcript_days": gettext_lazy("Transcript, days"),
             "features_days": gettext_lazy("Features, days"),
@@ -52,6 +53,13 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
             "note": gettext_lazy("Why, for those who read this later"),
         }
         widgets = {"region": forms.RadioSelect, "asked": forms.RadioSelect}
+
+    second_factor = forms.MultipleChoiceField(
+        choices=Role.choices,
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label=gettext_lazy("Who must have a second factor to log in"),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -85,6 +93,7 @@ def policy(request: HttpRequest) -> HttpResponse:
     context = {
         "section": "policy",
         "policy": now,
+        "factor": [str(Role(role).label) for role in now.second_factor if role in Role.values],
         "form": form,
         "kept": [(kind.label, WHAT[kind], policies.in_days(now.days(kind))) for kind in policies.LADDER],
         "limits": _limits(),
