@@ -103,6 +103,14 @@ class HookEvent(models.TextChoices):
     PING = "ping", _("A test")
 
 
+class Gender(models.TextChoices):
+    """Of a caller, where the caller volunteered it and the phone system passes it on. Never inferred."""
+
+    FEMALE = "female", _("Female")
+    MALE = "male", _("Male")
+    OTHER = "other", _("Other")
+
+
 class Kept(models.TextChoices):
     """Classes of data, in the order in which they go."""
 

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from calls import metrics, policy, push, wire
-from calls.choices import Asked, CallStatus, Outcome, Said
+from calls.choices import Asked, CallStatus, Gender, Outcome, Said
 from calls.derived import Message, first_tile, fresh_tile, load_pieces, tile_messages, upsert, write_view
 from calls.models import (
     HOPS_PER_BLOCK,
@@ -114,6 +114,7 @@ def _new_call(source: Source, new: OpenCall) -> Call:
         synthetic=source.synthetic,
         started_at=new.started_at,
         notes=notes,
+        caller_gender=told if (told := parameters.get("caller_gender", "").lower()) in Gender.values else "",
         asks_consent=policy.current().asked == Asked.CONSENT,
     )
     said = policy.said_by_source(parameters)

@@ -32,6 +32,7 @@ from calls.models import (
     Purge,
     Speech,
     Turn,
+    TurnLabel,
     User,
     VoiceWindow,
 )
@@ -114,7 +115,7 @@ def _transcript(ids: Sequence[str]) -> Counter[str]:
     with connection.cursor() as cursor:
         cursor.execute(UNWORD, [list(ids)])
     Alert.objects.filter(**of).update(quote="", resolution="")
-    for model in (Message, Note):
+    for model in (Message, Note, TurnLabel):
         gone[model.__name__.lower()] = model.objects.filter(**of).delete()[0]
     _unword_documents(ids)
     return gone + _audio(ids) + _mark(ids, Kept.TRANSCRIPT)

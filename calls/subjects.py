@@ -14,11 +14,11 @@ from calls.models import Call
 
 RELATED = (
     "turns", "voice", "speech", "moments", "alerts", "nudges", "shown_nudges", "messages", "remarks", "looks",
-    "follows", "consents", "coverage",
+    "follows", "consents", "coverage", "labels",
 )  # fmt: skip
 OWN = (
-    "id", "external_ref", "queue", "label", "started_at", "ended_at", "media_ms", "final", "tile", "view",
-    "notes", "opted_in_at", "opted_out_at", "purged",
+    "id", "external_ref", "queue", "label", "caller_gender", "started_at", "ended_at", "media_ms", "final",
+    "tile", "view", "notes", "opted_in_at", "opted_out_at", "purged",
 )  # fmt: skip
 LEFT_OUT = {
     "id",

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from calls import sso
-from calls.views import act, people, reviews, tokens, webhooks
+from calls.views import act, labels, people, reviews, tokens, webhooks
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -76,6 +76,11 @@ urlpatterns = [
     path("policy/firewall/", firewall, name="firewall"),
     path("reviews/", reviews.reviews, name="reviews"),
     path("reviews/next", reviews.next_review, name="next_review"),
+    path("reviews/labels/", labels.labels, name="labels"),
+    path("reviews/labels.csv", labels.labels_csv, name="labels_csv"),
+    path("reviews/refits/", labels.refits, name="refits"),
+    path("calls/<uuid:call_id>/labels/", labels.mark_turns, name="mark_turns"),
+    path("calls/<uuid:call_id>/labels/mark", labels.mark, name="mark"),
     path("reviews/agreement/", reviews.agreement, name="agreement"),
     path("reviews/sessions/new", reviews.new_session, name="new_session"),
     path("reviews/sessions/<int:pk>/", reviews.session, name="session"),

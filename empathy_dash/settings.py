@@ -244,6 +244,11 @@ VOICE_MODEL = env.text("VOICE_MODEL")
 SPEECH_MODEL = env.text("SPEECH_MODEL", "whisper-base")
 DEVICE = env.text("DEVICE", "cpu")
 STAND_IN_MODELS = env.flag("STAND_IN_MODELS")
+SITE_WEIGHTS_DIR = Path(
+    env.text("SITE_WEIGHTS_DIR", str(STATE_HOME / "empathy-dash" / "site-weights"))
+).expanduser()
+REFIT_MAX_GAP = float(env.text("REFIT_MAX_GAP", "0.05"))
+os.environ["SITE_WEIGHTS_DIR"] = str(SITE_WEIGHTS_DIR)
 # Scoring knows no Django and reads these two itself: what came as NAME_FILE is handed on as NAME.
 VOICE_MODEL_DIGEST = env.text("VOICE_MODEL_DIGEST")
 VOICE_MODEL_LABELS = env.text("VOICE_MODEL_LABELS")

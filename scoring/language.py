@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
+from . import site
 from .blend import WEIGHTS as BLEND
 from .blend import Blend
 from .phrases import Found, PhraseBook, Spoken, spoken
@@ -153,10 +154,39 @@ class FusedLanguage:
         self._heads = heads
         self._encoder = encoder
         self._way = "tfidf" if encoder is None else "both"
-        self.version = f"{heads.version} ({self._way}) {self._rules.version}"
+        self._site = None if encoder is None else site.from_environment(heads.adapters)
+
+    @property
+    def version(self) -> str:
+        """Changes when a site switches its correction."""
+        now = self._site.correction() if self._site else None
+        ours = f" site/{now.digest[:8]}" if now else ""
+        return f"{self._heads.version} ({self._way}) {self._rules.version}{ours}"
 
     def read(self, turns: Sequence[TurnText]) -> list[Reading]:
+        readings = self.shipped(turns)
+        if self._site is None or not turns or self._site.correction() is None:
+            return readings
+        vectors = self.vectors(turns)
+        assert vectors is not None
+        states = site.corrected(self._site, [reading.states for reading in readings], vectors)
+        behaviours = site.corrected(self._site, [reading.behaviours for reading in readings], vectors)
+        return [
+            replace(reading, states=rounded(felt), behaviours=rounded(done))
+            for reading, felt, done in zip(readings, states, behaviours, strict=True)
+        ]
+
+    def shipped(self, turns: Sequence[TurnText]) -> list[Reading]:
+        """As the shipped weights have it, whatever the site has fitted."""
         return [self._one(turn, opinion) for turn, opinion in zip(turns, self.opinions(turns), strict=True)]
+
+    def vectors(self, turns: Sequence[TurnText]) -> Floats | None:
+        """Of the words that the heads read [n, vector]; None without the sentence encoder."""
+        return self._vectors([_for_heads(turn).text for turn in turns])
+
+    @property
+    def adapters(self) -> str:
+        return self._heads.adapters
 
     def _one(self, turn: TurnText, opinion: Opinion) -> Reading:
         if turn.channel is Channel.AGENT:

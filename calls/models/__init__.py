@@ -5,6 +5,7 @@ from calls.models.audit import Change
 from calls.models.calls import Call, CallQuerySet
 from calls.models.drafts import RubricDraft, RubricPlan
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
+from calls.models.labels import RefitRun, TurnLabel
 from calls.models.people import Team, User
 from calls.models.policy import ConsentEvent, Policy, Purge
 from calls.models.reviews import Appeal, CalibrationSession, Review
@@ -46,6 +47,7 @@ __all__ = [
     "NudgeChoices",
     "Policy",
     "Purge",
+    "RefitRun",
     "Review",
     "Rubric",
     "RubricDraft",
@@ -58,6 +60,7 @@ __all__ = [
     "TeamFelt",
     "TeamWeek",
     "Turn",
+    "TurnLabel",
     "User",
     "VoiceWindow",
     "Webhook",

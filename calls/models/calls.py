@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from calls import keeping
-from calls.choices import CallStatus
+from calls.choices import CallStatus, Gender
 from calls.models.people import Team
 from calls.models.rubrics import RubricVersion
 from calls.models.sources import Source
@@ -67,6 +67,9 @@ class Call(models.Model):
     engine = models.CharField(max_length=200, blank=True)
     asks_consent = models.BooleanField(
         default=False, help_text="Nothing is analysed before the caller agrees."
+    )
+    caller_gender = models.CharField(
+        max_length=8, blank=True, choices=Gender.choices, help_text="Volunteered, never inferred."
     )
     opted_in_at = models.DateTimeField(null=True, blank=True)
     opted_out_at = models.DateTimeField(null=True, blank=True)
