@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from calls.access import MediaSource
-from calls.ingest import auth, twilio
+from calls.ingest import audiohook, auth, raw, signatures, stream, twilio
 from calls.ingest.words import Handshake, Talk
 
 
@@ -45,7 +45,23 @@ def with_password_or_ticket(source: MediaSource, shake: Handshake) -> Vouched:
     return with_password(source, shake) if "authorization" in shake.headers else Vouched("later")
 
 
-PHONE_LEGS = {"inbound": "customer", "outbound": "agent"}
+def signed_message(source: MediaSource, shake: Handshake) -> Vouched:
+    signed = signatures.check(source, shake)
+    return Vouched("yes" if signed.fits else "no", signed.nonce)
+
+
+def _family(name: str) -> Wire:
+    """Twilio's shape; only Twilio and SignalWire sign, the others send a password or a ticket."""
+    dialect = twilio.DIALECTS[name]
+    vouch = signed_by_twilio if name in ("twilio", "signalwire") else with_password_or_ticket
+    return Wire(lambda _: twilio.Talk(dialect), vouch, {"inbound": "customer", "outbound": "agent"})
+
+
 WIRES: dict[str, Wire] = {
-    "twilio": Wire(lambda _: twilio.Talk(twilio.TWILIO), signed_by_twilio, PHONE_LEGS),
+    **{name: _family(name) for name in twilio.DIALECTS},
+    "audiohook": Wire(audiohook.Talk, signed_message, audiohook.ROLES),
+    "stream": Wire(stream.Talk, with_password_or_ticket, subprotocols=(stream.SUBPROTOCOL,)),
+    "asterisk": Wire(raw.Asterisk, with_password, raw.LEGS, ("media",)),
+    "freeswitch": Wire(raw.FreeSwitch, with_password_or_ticket, raw.LEGS, ("audiostream.drachtio.org",)),
+    "vonage": Wire(raw.Vonage, with_password_or_ticket, raw.LEGS),
 }

@@ -1,0 +1,108 @@
+"""HTTP message signatures as Genesys AudioHook makes them (RFC 9421, hmac-sha256): does one fit?
+
+Knows headers and secrets, nothing of sockets. Nonces are only read here: who keeps them is the door.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hmac
+import re
+import time
+from typing import NamedTuple
+from urllib.parse import urlsplit
+
+from calls.access import MediaSource
+from calls.ingest.words import Handshake
+
+COVERED = {
+    "@request-target",
+    "@authority",
+    "audiohook-organization-id",
+    "audiohook-session-id",
+    "audiohook-correlation-id",
+    "x-api-key",
+}
+SKEW_S = 3
+MAX_AGE_S = 10
+MIN_NONCE = 22
+_INPUT = re.compile(
+    r'^\s*([a-z*][\w.*-]{0,40})=(\(((?:"[^"\\]{1,60}" ?)*)\)((?:;[a-z]+=(?:"[^"\\]{0,300}"|\d{1,15}))*))\s*$'
+)
+_PARAMETER = re.compile(r';([a-z]+)=(?:"([^"]*)"|(\d+))')
+
+
+class Signed(NamedTuple):
+    fits: bool
+    nonce: str = ""
+
+
+def check(source: MediaSource, shake: Handshake, now_s: float | None = None) -> Signed:
+    """Whether a secret of the source signed this handshake just now, for its configured address.
+
+    Every way to be wrong costs the same: the sum is made over whatever was sent, with a secret that
+    nobody has where the source is unknown. The API key is the source's slug.
+    """
+    now_s = time.time() if now_s is None else now_s
+    found = _INPUT.match(shake.headers.get("signature-input", "")[:2000])
+    label, covered, inside, tail = (
+        (found[1], found[3], found[2], found[4]) if found else ("sig1", "", "()", "")
+    )
+    names = re.findall(r'"([^"]+)"', covered)
+    said = {name: text or number for name, text, number in _PARAMETER.findall(tail)}
+    given = _given(shake.headers.get("signature", ""), label)
+    fits = 0
+    for path in _paths(source, shake):
+        base = _base(source, shake, names, inside, path)
+        for secret in source.secrets:
+            fits += hmac.compare_digest(hmac.digest(_key(secret), base, "sha256"), given)
+    timely = _timely(said, now_s)
+    key = hmac.compare_digest(said.get("keyid", "").encode(), source.slug.encode())
+    same = hmac.compare_digest(shake.headers.get("x-api-key", "").encode(), source.slug.encode())
+    once = set(names) >= COVERED and len(set(names)) == len(names) and len(said.get("nonce", "")) >= MIN_NONCE
+    hmac_256 = said.get("alg", "hmac-sha256") == "hmac-sha256"
+    return Signed(
+        bool(fits and timely and key and same and once and hmac_256 and found), said.get("nonce", "")
+    )
+
+
+def _timely(said: dict[str, str], now_s: float) -> bool:
+    try:
+        created, expires = int(said["created"]), int(said["expires"])
+    except (KeyError, ValueError):
+        return False
+    return created <= now_s + SKEW_S and expires >= now_s - SKEW_S and now_s - created <= MAX_AGE_S + SKEW_S
+
+
+def _paths(source: MediaSource, shake: Handshake) -> set[str]:
+    """The request target as signed: the configured address's path, with or without the last slash."""
+    path = urlsplit(source.public_url).path.rstrip("/")
+    query = f"?{shake.query}" if shake.query else ""
+    return {f"{path}/{query}", f"{path}{query}"}
+
+
+def _base(source: MediaSource, shake: Handshake, names: list[str], inside: str, target: str) -> bytes:
+    parts = urlsplit(source.public_url)
+    default = {"wss": 443, "ws": 80}.get(parts.scheme)
+    host = parts.hostname or ""
+    authority = host if parts.port in (None, default) else f"{host}:{parts.port}"
+    derived = {"@request-target": target, "@authority": authority}
+    lines = [f'"{name}": {derived.get(name, shake.headers.get(name, "").strip())}' for name in names]
+    return "\n".join([*lines, f'"@signature-params": {inside}']).encode("latin-1", "replace")
+
+
+def _given(header: str, label: str) -> bytes:
+    found = re.match(rf"^\s*{re.escape(label)}=:([A-Za-z0-9+/=]{{1,100}}):\s*$", header)
+    try:
+        return binascii.a2b_base64(found[1], strict_mode=True) if found else b""
+    except ValueError:
+        return b""
+
+
+def _key(secret: str) -> bytes:
+    """The client secret is base64 by Genesys's rule; one that is not can sign nothing."""
+    try:
+        return base64.b64decode(secret, validate=True) or b"\0"
+    except ValueError:
+        return b"\0" + secret.encode()
