@@ -26,6 +26,7 @@ from calls.ingest.words import (
     Say,
     Skip,
     Unusable,
+    texts,
 )
 
 ROLES = {"external": "customer", "internal": "agent"}
@@ -64,7 +65,12 @@ class Talk:
             return (Malformed("not an AudioHook message"),)
         if message.get("version") != "2" or message.get("id") != self.session:
             return (Unusable("another session: version must be 2 and id the Audiohook-Session-Id"),)
-        if message.get("seq") != self.heard_seq + 1 or not _up_to(message.get("serverseq", 0), self.seq):
+        seq = message.get("seq")
+        if (
+            type(seq) is not int
+            or seq != self.heard_seq + 1
+            or not _up_to(message.get("serverseq", 0), self.seq)
+        ):
             return (Unusable("out of sequence: seq counts each message from 1, serverseq ours", 1002),)
         self.heard_seq += 1
         given = message.get("parameters")
@@ -100,7 +106,7 @@ class Talk:
 
     def _open(self, given: dict[str, Any]) -> Iterable[Said]:
         conversation, offered = given.get("conversationId"), given.get("media")
-        if not isinstance(conversation, str) or not 1 <= len(conversation) <= 80:
+        if not isinstance(conversation, str) or not 1 <= len(conversation) <= 80 or "\0" in conversation:
             return (Unusable("no conversationId: open names its conversation", 1007),)
         chosen = _choose(offered if isinstance(offered, list) else [])
         if chosen is None:
@@ -111,9 +117,8 @@ class Talk:
             return (answer,)
         self.begun, self.legs = True, tuple(chosen["channels"])
         wire = AudioFormat(FORMATS[chosen["format"]], chosen["rate"], len(self.legs))
-        return Begin(
-            conversation, self.session, self.legs, wire, _parameters(given.get("customConfig"))
-        ), answer
+        more = texts(given.get("customConfig"))
+        return Begin(conversation, self.session, self.legs, wire, more), answer
 
     def _say(self, kind: str, parameters: dict[str, Any] | None = None) -> Say:
         self.seq += 1
@@ -148,19 +153,12 @@ def _choose(offered: list[Any]) -> dict[str, Any] | None:
 
 def _usable(one: dict[str, Any]) -> bool:
     channels = one.get("channels")
-    named = isinstance(channels, list) and all(isinstance(c, str) and c in ROLES for c in channels)
-    distinct = named and len(channels) == len(set(channels)) and len(channels) in (1, 2)
+    if not isinstance(channels, list) or not all(isinstance(c, str) and c in ROLES for c in channels):
+        return False
+    distinct = len(channels) == len(set(channels)) and len(channels) in (1, 2)
     known = isinstance(one.get("format"), str) and one["format"] in FORMATS
     rate = one.get("rate")
     return bool(one.get("type") == "audio" and known and type(rate) is int and rate in RATES_HZ and distinct)
-
-
-def _parameters(custom: Any) -> dict[str, str]:
-    if not isinstance(custom, dict):
-        return {}
-    return {
-        str(k)[:200]: v[:200].replace("\0", "") for k, v in list(custom.items())[:32] if isinstance(v, str)
-    }
 
 
 def _ms(duration: Any) -> int | None:

@@ -14,7 +14,19 @@ from urllib.parse import parse_qsl
 import orjson
 
 from calls.ingest.formats import AudioFormat, FormatError, read_format
-from calls.ingest.words import Audio, Begin, Dtmf, End, Handshake, Ignored, Malformed, Mute, Said, Unusable
+from calls.ingest.words import (
+    Audio,
+    Begin,
+    Dtmf,
+    End,
+    Handshake,
+    Ignored,
+    Malformed,
+    Mute,
+    Said,
+    Unusable,
+    texts,
+)
 
 LEGS = {"caller": "customer", "callee": "agent"}
 NO_CALL = "no call: name it, as in ?call=<id>&role=customer (letters, figures, at most 120)"
@@ -147,7 +159,4 @@ def _object(frame: str) -> dict[str, str]:
         found: Any = orjson.loads(frame)
     except ValueError:
         return {}
-    if not isinstance(found, dict):
-        return {}
-    pairs = list(found.items())[:32]
-    return {k[:200]: str(v)[:200].replace("\0", "") for k, v in pairs if isinstance(v, str | int)}
+    return texts(found)

@@ -27,9 +27,9 @@ COVERED = {
 SKEW_S = 3
 MAX_AGE_S = 10
 MIN_NONCE = 22
-_INPUT = re.compile(
-    r'^\s*([a-z*][\w.*-]{0,40})=(\(((?:"[^"\\]{1,60}" ?)*)\)((?:;[a-z]+=(?:"[^"\\]{0,300}"|\d{1,15}))*))\s*$'
-)
+_COMPONENTS = r'\(((?:"[^"\\]{1,60}" ?)*)\)'
+_TAIL = r'((?:;[a-z]+=(?:"[^"\\]{0,300}"|\d{1,15}))*)'
+_INPUT = re.compile(rf"^\s*([a-z*][\w.*-]{{0,40}})=({_COMPONENTS}{_TAIL})\s*$")
 _PARAMETER = re.compile(r';([a-z]+)=(?:"([^"]*)"|(\d+))')
 
 
@@ -60,11 +60,10 @@ def check(source: MediaSource, shake: Handshake, now_s: float | None = None) -> 
     timely = _timely(said, now_s)
     key = hmac.compare_digest(said.get("keyid", "").encode(), source.slug.encode())
     same = hmac.compare_digest(shake.headers.get("x-api-key", "").encode(), source.slug.encode())
-    once = set(names) >= COVERED and len(set(names)) == len(names) and len(said.get("nonce", "")) >= MIN_NONCE
-    hmac_256 = said.get("alg", "hmac-sha256") == "hmac-sha256"
-    return Signed(
-        bool(fits and timely and key and same and once and hmac_256 and found), said.get("nonce", "")
-    )
+    whole = set(names) >= COVERED and len(set(names)) == len(names)
+    nonce = said.get("nonce", "")
+    method = said.get("alg", "hmac-sha256") == "hmac-sha256" and len(nonce) >= MIN_NONCE
+    return Signed(bool(found and fits and timely and key and same and whole and method), nonce)
 
 
 def _timely(said: dict[str, str], now_s: float) -> bool:

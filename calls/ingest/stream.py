@@ -26,6 +26,7 @@ from calls.ingest.words import (
     Say,
     Skip,
     Unusable,
+    texts,
 )
 
 SUBPROTOCOL = "empathy.v1"
@@ -110,10 +111,9 @@ class Talk:
         self.begun, self.legs, self.rate_hz = True, tuple(legs), rate
         self.resume_from = resume or 0
         ticket, given = message.get("ticket"), message.get("parameters")
-        begin = Begin(
-            call, self.session, self.legs, wire, _texts(given), ticket[:300] if isinstance(ticket, str) else "",
-            None if resume is None else self._ms(resume),
-        )  # fmt: skip
+        token = ticket[:300] if isinstance(ticket, str) else ""
+        at_ms = None if resume is None else self._ms(resume)
+        begin = Begin(call, self.session, self.legs, wire, texts(given), token, at_ms)
         return begin, Say(_json(type="started", session=self.session, max_frame=MAX_FRAME_BYTES))
 
     def _ms(self, samples: int) -> int:
@@ -126,11 +126,3 @@ def _json(**message: Any) -> str:
 
 def _count(value: Any) -> int | None:
     return value if type(value) is int and 0 <= value <= MAX_SAMPLES else None
-
-
-def _texts(given: Any) -> dict[str, str]:
-    if not isinstance(given, dict):
-        return {}
-    return {
-        str(k)[:200]: v[:200].replace("\0", "") for k, v in list(given.items())[:32] if isinstance(v, str)
-    }

@@ -8,7 +8,7 @@ whatever it is sent, and keeps no audio.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from calls.ingest.formats import AudioFormat
 
@@ -92,6 +92,16 @@ class Handshake(NamedTuple):
     headers: Mapping[str, str]
     """By lower-case name."""
     subprotocols: Sequence[str] = ()
+
+
+def texts(given: Any) -> dict[str, str]:
+    """A sender's own parameters: at most 32, of texts and whole numbers, of 200 characters, without NUL."""
+    pairs = list(given.items())[:32] if isinstance(given, dict) else []
+    return {
+        str(name)[:200].replace("\0", ""): str(value)[:200].replace("\0", "")
+        for name, value in pairs
+        if isinstance(value, str | int) and not isinstance(value, bool)
+    }
 
 
 class Talk(Protocol):
