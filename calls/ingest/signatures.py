@@ -9,7 +9,9 @@ import base64
 import binascii
 import hmac
 import re
+import secrets
 import time
+import uuid
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
@@ -105,3 +107,26 @@ def _key(secret: str) -> bytes:
         return base64.b64decode(secret, validate=True) or b"\0"
     except ValueError:
         return b"\0" + secret.encode()
+
+
+def sign(source: MediaSource, session: str) -> dict[str, str]:
+    """The headers of a handshake as Genesys would send them, for trying a source without Genesys."""
+    headers = {
+        "Audiohook-Organization-Id": str(uuid.uuid4()),
+        "Audiohook-Session-Id": session,
+        "Audiohook-Correlation-Id": str(uuid.uuid4()),
+        "X-API-KEY": source.slug,
+    }
+    names, now = sorted(COVERED), int(time.time())
+    inside = _listed(names)
+    inside += f';keyid="{source.slug}";nonce="{secrets.token_urlsafe(24)}";alg="hmac-sha256"'
+    inside += f";created={now};expires={now + MAX_AGE_S}"
+    path = urlsplit(source.public_url).path
+    shake = Handshake(path, "", {name.lower(): value for name, value in headers.items()})
+    digest = hmac.digest(_key(source.secrets[0]), _base(source, shake, names, inside, path), "sha256")
+    given = base64.b64encode(digest).decode()
+    return headers | {"Signature-Input": f"sig1={inside}", "Signature": f"sig1=:{given}:"}
+
+
+def _listed(names: list[str]) -> str:
+    return "(" + " ".join(f'"{name}"' for name in names) + ")"
