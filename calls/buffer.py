@@ -295,6 +295,35 @@ redis.call('ZREM', 'closing', call)
 return dropped
 """
 
+# ARGV: call, channel, first hop, samples of it that stay, one sample of silence.
+SILENCE = """
+local stem = ARGV[1] .. ':' .. ARGV[2]
+local high = tonumber(redis.call('HGET', 'span:' .. ARGV[1], ARGV[2] .. ':end') or 0)
+local silenced = 0
+for n = tonumber(ARGV[3]), high - 1 do
+  local key = 'audio:' .. stem .. ':' .. n
+  local audio = redis.call('GET', key)
+  if audio then
+    local keep = 1 + (n == tonumber(ARGV[3]) and tonumber(ARGV[4]) or 0)
+    redis.call('SET', key, string.sub(audio, 1, keep) .. string.rep(ARGV[5], #audio - keep), 'KEEPTTL')
+    silenced = silenced + 1
+  end
+end
+return silenced
+"""
+
+# ARGV: call, now (epoch ms; "" = do not close), stream, channels. The last stream of a call to leave
+# makes it closing; a channel that another stream has taken over is not its to give up.
+LEAVE = """
+local legs = 'legs:' .. ARGV[1]
+for i = 4, #ARGV do
+  if redis.call('HGET', legs, ARGV[i]) == ARGV[3] then redis.call('HDEL', legs, ARGV[i]) end
+end
+if ARGV[2] == '' or redis.call('HLEN', legs) > 0 then return 0 end
+redis.call('ZADD', 'closing', ARGV[2], ARGV[1])
+return 1
+"""
+
 
 class Writer:
     """What media processes do: put hops, say that a call has ended."""
@@ -303,6 +332,7 @@ class Writer:
         self.client = client
         self.cap = cap
         self._put = client.register_script(PUT)
+        self._silence, self._leave = client.register_script(SILENCE), client.register_script(LEAVE)
 
     @classmethod
     def connect(cls, url: str, *, cap: int = MAX_DUE) -> Writer:
@@ -327,6 +357,29 @@ class Writer:
 
     async def mark_closing(self, call_id: str, at_ms: int) -> None:
         await self.client.zadd("closing", {call_id: at_ms})
+
+    async def join(self, call_id: str, stream: str, begins_ms: dict[Channel, int]) -> dict[Channel, int]:
+        """A stream carries these channels of the call, from so far into it. Since when each is carried."""
+        legs, span = f"legs:{call_id}", f"span:{call_id}"
+        async with self.client.pipeline() as pipe:
+            for channel, at_ms in begins_ms.items():
+                pipe.hset(legs, channel.value, stream)
+                pipe.hsetnx(span, f"{channel}:from", str(at_ms))
+            pipe.expire(legs, STATE_TTL_S)
+            pipe.expire(span, STATE_TTL_S)
+            pipe.zrem("closing", call_id)
+            pipe.hmget(span, [f"{channel}:from" for channel in begins_ms])
+            found = (await pipe.execute())[-1]
+        return {channel: int(at or 0) for channel, at in zip(begins_ms, found, strict=True)}
+
+    async def leave(self, call_id: str, stream: str, channels: Iterable[Channel], at_ms: int | None) -> bool:
+        """A stream has ended, at `at_ms` (None: another goes on with it). True if the call has ended too."""
+        args = [call_id, "" if at_ms is None else at_ms, stream, *(c.value for c in channels)]
+        return bool(await self._leave(args=args))
+
+    async def silence(self, call_id: str, channel: Channel, index: int, keep: int, silence: bytes) -> int:
+        """Overwrite stored audio from sample `keep` of hop `index` on; how many hops there were."""
+        return int(await self._silence(args=[call_id, channel.value, index, keep, silence]))
 
     async def resume(self, call_id: str) -> dict[Channel, int]:
         """The call goes on: not closing any more. The first free index of each channel."""

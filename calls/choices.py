@@ -18,6 +18,15 @@ class Role(models.TextChoices):
 
 class Protocol(models.TextChoices):
     TWILIO = "twilio", "Twilio Media Streams"
+    SIGNALWIRE = "signalwire", "SignalWire"
+    TELNYX = "telnyx", "Telnyx"
+    PLIVO = "plivo", "Plivo"
+    EXOTEL = "exotel", "Exotel"
+    VONAGE = "vonage", "Vonage"
+    AUDIOHOOK = "audiohook", "Genesys Cloud AudioHook"
+    ASTERISK = "asterisk", "Asterisk chan_websocket"
+    FREESWITCH = "freeswitch", "FreeSWITCH mod_audio_stream, mod_audio_fork"
+    STREAM = "stream", _("Stream of our own (empathy.v1)")
 
 
 class CallStatus(models.TextChoices):

@@ -53,12 +53,15 @@ class OpenCall:
     stream_ref: str
     started_at: datetime
     parameters: Mapping[str, str] = field(default_factory=dict)
+    channels: tuple[str, ...] = tuple(channel.value for channel in t.Channel)
+    """Whose voices it carries: both, or one leg of two that come apart."""
 
 
 @dataclass(frozen=True)
 class Opened:
     call_id: str
     resumed: bool
+    """The call was there: cut off just before, or its other leg has come already."""
     offset_ms: int
     """Media time at which this stream begins: 0, or how far into a call that goes on."""
 
@@ -75,8 +78,11 @@ def open_call(new: OpenCall) -> Opened:
             call.status, call.ended_at, call.end_reason = CallStatus.LIVE, None, ""
             call.stream_ref = new.stream_ref[:120]
             call.final = None
-            call.notes = [*call.notes, "The stream was cut and came back; what was said between is lost."]
-            call.save()
+            if any(call.counters.get("streams", {}).get(channel) for channel in new.channels):
+                call.notes = [*call.notes, "The stream was cut and came back; what was said between is lost."]
+            _complete(call, source, new)
+        call.counters = _added(call.counters, {"streams": dict.fromkeys(new.channels, 1)})
+        call.save()
         call.tile = fresh_tile(call) if call.tile else first_tile(call)
         call.save(update_fields=["tile"])
         messages = tile_messages(call) + ([_no_final(str(call.pk))] if resumed else [])
@@ -94,11 +100,28 @@ def _cut_off_just_before(source: Source, new: OpenCall) -> Call | None:
     return calls.select_related("agent", "team", "source").order_by("-started_at").first()
 
 
+def _agent_of(source: Source, parameters: Mapping[str, str]) -> User | None:
+    username = parameters.get("agent", "")
+    return User.objects.filter(username=username, team=source.team_id).first() if username else None
+
+
+def _complete(call: Call, source: Source, new: OpenCall) -> None:
+    """What only this stream was told about the call, an objection above all."""
+    parameters, said = new.parameters, policy.said_by_source(new.parameters)
+    if Said.YES in said and call.opted_in_at is None:
+        call.opted_in_at = new.started_at
+        ConsentEvent.objects.create(call=call, said=Said.YES, how="source")
+    if Said.NO in said and call.opted_out_at is None:
+        call.opted_out_at = new.started_at
+        ConsentEvent.objects.create(call=call, said=Said.NO, how="source")
+    call.agent = call.agent or _agent_of(source, parameters)
+    call.queue = call.queue or parameters.get("queue", "")[:80]
+    call.label = call.label or parameters.get("label", "")[:120]
+
+
 def _new_call(source: Source, new: OpenCall) -> Call:
     parameters = new.parameters
-    agent = None
-    if username := parameters.get("agent", ""):
-        agent = User.objects.filter(username=username, team=source.team_id).first()
+    username, agent = parameters.get("agent", ""), _agent_of(source, parameters)
     notes = (
         [] if agent or not username else [f"The source named agent {username!r}, who is not on this team."]
     )

@@ -34,6 +34,19 @@ def signed(source: MediaSource, signature: str) -> bool:
     return _any_equal((sign(s, u) for s in source.secrets for u in (url, toggled)), signature)
 
 
+def authorized(source: MediaSource, header: str) -> bool:
+    """Whether an Authorization header holds a secret of the source: Bearer, or Basic after its slug."""
+    scheme, _, given = header.strip().partition(" ")
+    given, kind = given.strip(), scheme.lower()
+    made = [
+        *source.secrets,
+        *(base64.b64encode(f"{source.slug}:{s}".encode()).decode() for s in source.secrets),
+    ]
+    count = len(source.secrets)
+    fits = [hmac.compare_digest(m.encode(), given.encode()) for m in made]
+    return (kind == "bearer" and any(fits[:count])) or (kind == "basic" and any(fits[count:]))
+
+
 class Token(NamedTuple):
     nonce: str
     expires_s: int

@@ -23,8 +23,8 @@ from django.db import connection, connections
 
 from calls import metrics
 from calls.buffer import CLAIM_HOPS, RedisError, StoredPiece, Writer
-from calls.ingest.session import Hop, Session
-from scoring.types import HOP_MS
+from calls.ingest.session import SILENCE, Hop, Session
+from scoring.types import HOP_MS, HOP_SAMPLES, Channel
 
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
@@ -49,6 +49,8 @@ class Stream:
 
     source: str
     session: Session
+    channels: frozenset[Channel] = frozenset(Channel)
+    ref: str = ""
     call_id: str = ""
     """"" until the call's row exists; its hops wait for it."""
     base_index: int = 0
@@ -61,6 +63,21 @@ class Stream:
     def add(self, hops: list[Hop]) -> None:
         now = int(time.time() * 1000)
         self.waiting.extend(Waiting(hop, now) for hop in hops)
+
+    def silence(self, since: int) -> None:
+        """Nothing that waits keeps its sound from sample `since` of the stream on."""
+        for place, (hop, received_ms) in enumerate(self.waiting):
+            keep = max(0, since - hop.index * HOP_SAMPLES)
+            if keep < len(hop.payload):
+                quiet = hop.payload[:keep].ljust(len(hop.payload), SILENCE)
+                self.waiting[place] = Waiting(Hop(hop.channel, hop.index, quiet), received_ms)
+
+    def stored_ms(self) -> int:
+        """Up to where of the stream everything lies in the buffer."""
+        first: dict[Channel, int] = {}
+        for hop, _ in self.waiting:
+            first[hop.channel] = min(hop.index, first.get(hop.channel, hop.index))
+        return self.session.stored_ms(self.channels, first)
 
     def drop_oldest(self, keep: int) -> None:
         while len(self.waiting) > keep:
@@ -95,8 +112,9 @@ class Hub:
         metrics.MEDIA_STREAMS.dec()
         stream.gone.set()
 
-    def of_call(self, call_id: str) -> Stream | None:
-        return next((s for s in self.streams if s.call_id == call_id), None)
+    def of_call(self, call_id: str, channels: frozenset[Channel]) -> list[Stream]:
+        """Streams that carry any of these channels of the call."""
+        return [s for s in self.streams if s.call_id == call_id and s.channels & channels]
 
     def full_for(self, source: str) -> bool:
         """Whether a new stream would be one too many here, or the buffer takes no more."""
@@ -187,6 +205,24 @@ class Hub:
                 piece = StoredPiece(stream.call_id, hop.channel, index, received_ms, hop.payload)
                 batch.append((stream, piece))
         return batch
+
+    async def purge(self, stream: Stream, since: int) -> None:
+        """Silence what is on its way from sample `since` of the stream on: here, and in the buffer."""
+        async with self._flushing:
+            stream.silence(since)
+            if not stream.call_id:
+                return
+            index, keep = divmod(since, HOP_SAMPLES)
+            for wait_s in (0.0, 0.5, 2.0):
+                await asyncio.sleep(wait_s)
+                try:
+                    for channel in stream.channels:
+                        await self.writer.silence(
+                            stream.call_id, channel, stream.base_index + index, keep, SILENCE
+                        )
+                    return
+                except DOWN as error:
+                    log.error("could not silence a pause in the buffer", error=str(error))
 
     async def _put(self, pieces: list[StoredPiece]) -> int:
         try:

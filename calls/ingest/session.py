@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -60,6 +60,10 @@ class Counters:
     late: int = 0
     malformed: int = 0
     over_rate: int = 0
+    while_paused: int = 0
+    pauses: int = 0
+    paused_ms: int = 0
+    """Of the stream's own clock, for which no audio came by its sender's wish."""
     other_track: int = 0
     ignored: int = 0
     dtmf: int = 0
@@ -137,6 +141,8 @@ class _Leg:
         """Hops below this index are gone."""
         self.holes: deque[tuple[int, int]] = deque(maxlen=64)
         """Stretches given up as lost, so that what arrives there is late and not a duplicate."""
+        self.excused: deque[tuple[int, int]] = deque(maxlen=64)
+        """Stretches for which no audio was to come."""
         self.out: list[Hop] = []
 
     def take(self, at: int, payload: bytes) -> None:
@@ -163,6 +169,18 @@ class _Leg:
         self.expected = max(self.expected, stop)
         self._close_ready()
 
+    def skip(self, samples: int) -> None:
+        self.excused.append((self.expected, self.expected + samples))
+        self.expected += samples
+        if self.begin is not None:
+            self._close_ready()
+
+    def cut(self, since: int) -> None:
+        for index, hop in self.open.items():
+            keep = max(0, since - index * HOP_SAMPLES)
+            if keep < HOP_SAMPLES:
+                hop.audio[keep:] = SILENCE * (HOP_SAMPLES - keep)
+
     def finish(self) -> None:
         for index in sorted(self.open):
             self._close(index)
@@ -184,7 +202,8 @@ class _Leg:
         for a, b in [(since, start), *gaps]:
             a, b = max(a, since), min(b, self.expected)
             if a < b:
-                self.heard.lost_ms += (b - a) / PER_MS
+                known = sum(max(0, min(b, y) - max(a, x)) for x, y in self.excused)
+                self.heard.lost_ms += max(0, b - a - known) / PER_MS
                 self.holes.append((a, b))
         self.closed = index + 1
         self.out.append(Hop(self.channel, index, bytes(hop.audio)))
@@ -203,6 +222,8 @@ class Session:
         self._legs = {channel: _Leg(channel, self.limits, self.counters) for channel in Channel}
         self._tracks = {track: self._legs[Channel(channel)] for track, channel in roles.items()}
         self._taken = 0
+        self._shift = 0
+        """Samples into hop 0 at which the stream begins."""
         self._origin_ms: int | None = None
         """What the source's clock said at our beginning: 0, or the time of day in some dialects."""
 
@@ -218,7 +239,11 @@ class Session:
             return []
         if self._origin_ms is None and timestamp_ms is not None:
             self._origin_ms = 0 if timestamp_ms <= self._allowed_ms(now_ms) else timestamp_ms
-        at = leg.expected if timestamp_ms is None else (timestamp_ms - (self._origin_ms or 0)) * PER_MS
+        at = (
+            leg.expected
+            if timestamp_ms is None
+            else (timestamp_ms - (self._origin_ms or 0)) * PER_MS + self._shift
+        )
         if at < 0 or not self._in_time(at + len(payload), len(payload), now_ms):
             counters.over_rate += 1
             return []
@@ -227,6 +252,33 @@ class Session:
             return []
         hops, leg.out = leg.out, []
         return hops
+
+    def begin_at(self, offset_ms: int) -> None:
+        """Before any audio: it begins so far into hop 0, beside a stream that began earlier."""
+        self._shift = offset_ms * PER_MS
+        for leg in self._legs.values():
+            leg.expected = self._shift
+
+    def skip(self, ms: int) -> list[Hop]:
+        """No audio will come for so much of the stream's clock. Returns the hops this completed."""
+        self.counters.paused_ms += ms
+        hops: list[Hop] = []
+        for leg in self._legs.values():
+            leg.skip(ms * PER_MS)
+            hops, leg.out = hops + leg.out, []
+        return hops
+
+    def cut(self, since_ms: int) -> int:
+        """Forget what open hops hold from `since_ms` of the stream on; that moment, in hops' samples."""
+        since = max(0, since_ms) * PER_MS + self._shift
+        for leg in self._legs.values():
+            leg.cut(since)
+        return since
+
+    def stored_ms(self, channels: Iterable[Channel], waiting: Mapping[Channel, int]) -> int:
+        """Up to where of the stream nothing is open any more, nor `waiting` (first hop of a channel)."""
+        ends = [min(self._legs[c].closed, waiting.get(c, self._legs[c].closed)) for c in channels]
+        return max(0, (min(ends, default=0) * HOP_SAMPLES - self._shift) // PER_MS)
 
     def stop(self) -> list[Hop]:
         """The end: what is left, its last hop padded with silence."""

@@ -1,4 +1,4 @@
-"""Twilio Media Streams, one text frame at a time: bytes in, a typed message out; never raises.
+"""Twilio Media Streams and its family, one text frame at a time: bytes in, what it says out; never raises.
 
 Pure, and forgiving where dialects differ (PROTOCOLS §1): camelCase or snake_case, numbers or
 strings, unknown events and fields ignored. What cannot be used says why in `Malformed`.
@@ -7,18 +7,42 @@ strings, unknown events and fields ignored. What cannot be used says why in `Mal
 from __future__ import annotations
 
 import binascii
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import orjson
 
+from calls.ingest.formats import FormatError, read_format
+from calls.ingest.words import Audio, Begin, Dtmf, End, Ignored, Malformed, Mute, Said, Unusable
+
 MAX_FRAME_BYTES = 64 * 1024
-MAX_PAYLOAD_BYTES = 8000
-"""One second of mu-law; real frames carry 20 ms."""
+MAX_PAYLOAD_BYTES = 48_000
+"""One second of mu-law, 0.5 s of the widest linear; real frames carry 20 to 100 ms."""
 MAX_TIMESTAMP_MS = 10**13
 """Twilio counts from the stream's start; some dialects send the time of day."""
 MAX_TEXT = 200
 MAX_PARAMETERS = 32
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a family member differs: names are tried in order, camelCase and snake_case alike."""
+
+    call_names: tuple[str, ...] = ("callSid", "call_sid", "callId", "call_id")
+    encoding: str = "audio/x-mulaw"
+    """When `start` names none."""
+    big_endian: bool = False
+    """Of linear samples."""
+    parameters: tuple[str, ...] = ("customParameters", "custom_parameters")
+    rate_hz: int = 8000
+
+
+TWILIO = Dialect()
+TELNYX = Dialect(("call_session_id", "call_control_id"), big_endian=True)
+PLIVO = Dialect(("callId", "call_id"), "audio/x-l16", parameters=("extra_headers", "extraHeaders"))
+EXOTEL = Dialect(("call_sid", "callSid"), "audio/x-l16")
+DIALECTS = {"twilio": TWILIO, "signalwire": TWILIO, "telnyx": TELNYX, "plivo": PLIVO, "exotel": EXOTEL}
 
 
 class Connected(NamedTuple):
@@ -43,12 +67,6 @@ class Media(NamedTuple):
     stream_sid: str
 
 
-class Dtmf(NamedTuple):
-    """A key was pressed. Which one is not kept: it may be part of a card number."""
-
-    track: str
-
-
 class Mark(NamedTuple):
     name: str
 
@@ -57,18 +75,47 @@ class Stop(NamedTuple):
     call_sid: str
 
 
-class Ignored(NamedTuple):
-    event: str
-
-
-class Malformed(NamedTuple):
-    reason: str
-
-
 Message = Connected | Start | Media | Dtmf | Mark | Stop | Ignored | Malformed
 
 
-def parse(frame: str | bytes) -> Message:
+class Talk(Mute):
+    """One stream of the family. Nothing is ever sent back: Twilio takes a message as an error."""
+
+    def __init__(self, dialect: Dialect = TWILIO) -> None:
+        self.dialect = dialect
+        self.begun = False
+
+    def hear(self, frame: str | bytes) -> Iterable[Said]:
+        message = parse(frame, self.dialect)
+        if type(message) is Media:
+            return (Audio((message.track,), message.timestamp_ms, message.payload),)
+        if isinstance(message, Start):
+            return self._begin(message)
+        if isinstance(message, Stop):
+            return (End(),)
+        if isinstance(message, Connected | Mark):
+            return ()
+        return (message,) if isinstance(message, Dtmf | Ignored | Malformed) else ()
+
+    def _begin(self, start: Start) -> Iterable[Said]:
+        if self.begun:
+            return (Ignored(),)
+        self.begun = True
+        try:
+            wire = read_format(
+                start.encoding, start.rate_hz, start.channels, big_endian=self.dialect.big_endian
+            )
+        except FormatError as error:
+            return (Unusable(f"audio format: {error}"),)
+        if wire.channels != 1:
+            return (Unusable("audio format: each track must be mono"),)
+        legs = tuple(track for track in start.tracks if track)
+        parameters = dict(start.parameters)
+        token = parameters.pop("token", "")
+        return (Begin(start.call_sid, start.stream_sid, legs, wire, parameters, token),)
+
+
+def parse(frame: str | bytes, dialect: Dialect = TWILIO) -> Message:
     """The message in one frame."""
     if len(frame) > MAX_FRAME_BYTES:
         return Malformed(f"frame of {len(frame)} bytes")
@@ -83,8 +130,10 @@ def parse(frame: str | bytes) -> Message:
         return _media(raw)
     if not isinstance(event, str):
         return Malformed("no event")
-    reader = _READERS.get(event)
-    return reader(raw) if reader else Ignored(event[:MAX_TEXT])
+    if event == "start":
+        return _start(raw, dialect)
+    reader: Callable[[dict[str, Any]], Message] | None = _READERS.get(event)
+    return reader(raw) if reader else Ignored()
 
 
 def _media(raw: dict[str, Any]) -> Media | Malformed:
@@ -106,12 +155,12 @@ def _media(raw: dict[str, Any]) -> Media | Malformed:
     return Media(_text(media.get("track")), timestamp_ms, payload, _stream_sid(raw))
 
 
-def _start(raw: dict[str, Any]) -> Start | Malformed:
+def _start(raw: dict[str, Any], dialect: Dialect) -> Start | Malformed:
     start = raw.get("start")
     if not isinstance(start, dict):
         return Malformed("start without start")
     stream_sid = _stream_sid(start) or _stream_sid(raw)
-    call_sid = _first(start, "callSid", "call_sid", "callId", "call_id", "call_control_id")
+    call_sid = _first(start, *dialect.call_names, *TWILIO.call_names)
     if not stream_sid or not call_sid:
         return Malformed("start names no stream or no call")
     media_format = _either(start, "mediaFormat", "media_format")
@@ -123,18 +172,32 @@ def _start(raw: dict[str, Any]) -> Start | Malformed:
         stream_sid=stream_sid,
         call_sid=call_sid,
         tracks=tuple(_text(t) for t in tracks[:8]) if isinstance(tracks, list) else (),
-        encoding=_text(media_format.get("encoding")) or "audio/x-mulaw",
-        rate_hz=8000 if rate_hz is None else rate_hz,
+        encoding=_text(media_format.get("encoding")) or dialect.encoding,
+        rate_hz=dialect.rate_hz if rate_hz is None else rate_hz,
         channels=1 if channels is None else channels,
-        parameters=_parameters(_either(start, "customParameters", "custom_parameters")),
+        parameters=_parameters(_named(start, raw, *dialect.parameters, *TWILIO.parameters)),
     )
 
 
 def _parameters(found: Any) -> dict[str, str]:
+    if isinstance(found, str):  # Plivo: JSON, or "name=value;name=value"
+        found = _loose(found[:4000])
     if not isinstance(found, dict):
         return {}
     pairs = list(found.items())[:MAX_PARAMETERS]
     return {_text(name): _text(value) for name, value in pairs if isinstance(value, str | int)}
+
+
+def _loose(text: str) -> Any:
+    try:
+        return orjson.loads(text)
+    except ValueError:
+        pairs = (pair.partition("=") for pair in text.replace(",", ";").split(";"))
+        return {name.strip().removeprefix("X-PH-"): value.strip() for name, _, value in pairs if name.strip()}
+
+
+def _named(start: dict[str, Any], raw: dict[str, Any], *names: str) -> Any:
+    return next((found[n] for n in names for found in (start, raw) if found.get(n)), None)
 
 
 def _connected(raw: dict[str, Any]) -> Connected:
@@ -142,8 +205,7 @@ def _connected(raw: dict[str, Any]) -> Connected:
 
 
 def _dtmf(raw: dict[str, Any]) -> Dtmf:
-    dtmf = raw.get("dtmf")
-    return Dtmf(_text(dtmf.get("track")) if isinstance(dtmf, dict) else "")
+    return Dtmf()
 
 
 def _mark(raw: dict[str, Any]) -> Mark:
@@ -156,9 +218,8 @@ def _stop(raw: dict[str, Any]) -> Stop:
     return Stop(_first(stop, "callSid", "call_sid") if isinstance(stop, dict) else "")
 
 
-_READERS = {
+_READERS: dict[str, Callable[[dict[str, Any]], Message]] = {
     "connected": _connected,
-    "start": _start,
     "dtmf": _dtmf,
     "mark": _mark,
     "stop": _stop,

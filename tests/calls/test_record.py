@@ -145,6 +145,7 @@ def test_stream_that_comes_back_goes_on_in_the_same_call(make_call: MakeCall) ->
     record.media_ended(str(first.pk), "stop", {"received_ms": 7000, "malformed": 0})
     call = Call.objects.get(pk=first.pk)
     assert back.call_id == str(first.pk) and back.resumed and back.offset_ms == 30_000
+    assert call.counters.pop("streams") == {"agent": 2, "customer": 2}
     assert call.counters == {"received_ms": 12_000, "malformed": 1}
     assert any("came back" in note for note in call.notes)
 

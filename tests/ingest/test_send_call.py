@@ -16,6 +16,7 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from calls.access import MediaSource
+from calls.ingest.wires import WIRES
 from calls.models import Call, User
 from scoring.audio import decode_mulaw
 from scoring.types import Channel
@@ -76,6 +77,38 @@ def test_one_stereo_file_through_reversed_roles(
     call = ended()
     assert same(audio_of(str(call.pk), Channel.CUSTOMER), left)
     assert same(audio_of(str(call.pk), Channel.AGENT), right)
+
+
+@pytest.mark.parametrize("protocol", sorted(set(WIRES) - {"twilio"}))
+def test_every_protocol(
+    door: Server, make_source: MakeSource, bob: User, clean_redis: Any, tmp_path: Path, protocol: str
+) -> None:
+    source = make_source(protocol=protocol)
+    customer, agent = wav(tmp_path / "c.wav", 1.2, 1), wav(tmp_path / "a.wav", 1.2, 2)
+    files = {"customer": str(tmp_path / "c.wav"), "agent": str(tmp_path / "a.wav")}
+    send(source.slug, door, protocol=protocol, speed=2.0, agent_user="bob", **files)
+    limit = time.monotonic() + 10
+    while (call := ended()).counters.get("agent", {}).get("received_ms", 0) < 1200:
+        assert time.monotonic() < limit, call.counters
+        time.sleep(0.05)
+    assert call.agent == bob and Call.objects.count() == 1
+    assert call.counters["customer"]["received_ms"] == call.counters["agent"]["received_ms"] == 1200
+    for channel, sent in ((Channel.CUSTOMER, customer), (Channel.AGENT, agent)):
+        heard = decode_mulaw(audio_of(str(call.pk), channel)).astype(int)
+        assert (
+            max((heard[at : at + 9600] == decode_mulaw(sent)).mean() for at in range(0, len(heard) - 9599))
+            == 1
+        )
+
+
+def test_a_protocol_that_is_not_the_sources(make_source: MakeSource, tmp_path: Path) -> None:
+    source = make_source(protocol="stream")
+    wav(tmp_path / "a.wav", 0.1, 1)
+    two = {"customer": str(tmp_path / "a.wav"), "agent": str(tmp_path / "a.wav")}
+    with pytest.raises(CommandError, match="speaks stream, not twilio"):
+        send(source.slug, None, protocol="twilio", **two)
+    with pytest.raises(CommandError, match="no source that speaks asterisk"):
+        send("", None, protocol="asterisk", **two)
 
 
 def test_what_goes_wrong_is_said_plainly(

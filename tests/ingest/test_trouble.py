@@ -14,7 +14,7 @@ import pytest
 
 from calls.access import MediaSource
 from calls.buffer import Ledger, Writer
-from calls.ingest import asgi, auth, hub
+from calls.ingest import asgi, auth, door, hub
 from calls.record import OpenCall, Opened
 from empathy_dash import embedded
 from scoring.types import Channel
@@ -84,14 +84,14 @@ class Line:
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch, clean_redis: Any) -> Rows:
     found = Rows()
-    monkeypatch.setattr(asgi.record, "open_call", found.open_call)
-    monkeypatch.setattr(asgi.record, "media_ended", found.media_ended)
-    monkeypatch.setattr(asgi, "media_source", lambda slug: SOURCE if slug == "main" else None)
-    monkeypatch.setattr(asgi, "REFUSAL_DELAY_S", 0)
-    monkeypatch.setattr(asgi, "OPEN_TRIES_S", (0, 0.05, 0.05, 0.05))
+    monkeypatch.setattr(door.record, "open_call", found.open_call)
+    monkeypatch.setattr(door.record, "media_ended", found.media_ended)
+    monkeypatch.setattr(door, "media_source", lambda slug: SOURCE if slug == "main" else None)
+    monkeypatch.setattr(door, "REFUSAL_DELAY_S", 0)
+    monkeypatch.setattr(door, "OPEN_TRIES_S", (0, 0.05, 0.05, 0.05))
     monkeypatch.setattr(hub.connection, "close", lambda: None)
     monkeypatch.setattr(hub.Hub, "wake", lambda self, hops: None)
-    monkeypatch.setattr(asgi, "_sources", {})
+    monkeypatch.setattr(door, "_sources", {})
     return found
 
 
@@ -116,7 +116,7 @@ async def test_who_never_starts_is_shown_out(rows: Rows, monkeypatch: pytest.Mon
 
 @pytest.mark.parametrize(
     "encoding,rate,channels",
-    [("audio/x-l16", 8000, 1), ("audio/x-mulaw", 16000, 1), ("audio/x-mulaw", 8000, 2)],
+    [("audio/opus", 8000, 1), ("audio/x-mulaw", 7000, 1), ("audio/x-mulaw", 8000, 2)],
 )
 async def test_audio_we_cannot_hear(rows: Rows, encoding: str, rate: int, channels: int) -> None:
     wanted = {"encoding": encoding, "sampleRate": rate, "channels": channels}
@@ -171,7 +171,7 @@ async def test_parameters_reach_the_row_but_never_the_token(rows: Rows) -> None:
 
 
 async def test_too_fast_for_too_long(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "MAX_OVER_RATE", 10)
+    monkeypatch.setattr(door, "MAX_OVER_RATE", 10)
     line = Line().say(start("CA1", "MZ1"), *(hop(n * 500) for n in range(40)))
     await asyncio.sleep(1.1)
     line.say(hop(0), hop(0))
@@ -185,7 +185,7 @@ async def test_a_full_buffer_keeps_what_it_can_and_refuses_new_calls(
 ) -> None:
     hub.hub().writer.cap = 2
     monkeypatch.setattr(hub, "HOLD_HOPS", 3)
-    monkeypatch.setattr(asgi, "END_TRIES", 1)
+    monkeypatch.setattr(door, "END_TRIES", 1)
     line = Line().say(start("CA1", "MZ1"), *(hop(n * 500) for n in range(8)))
     await asyncio.sleep(0.5)
     assert ledger.due_count() == 2
@@ -244,7 +244,7 @@ async def test_a_buffer_that_dies_and_comes_back(rows: Rows, tmp_path: Path) -> 
 async def test_a_buffer_that_stays_away_is_counted(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     hub.hub().writer = Writer.connect(f"redis://127.0.0.1:{free_port()}/0")
     monkeypatch.setattr(hub, "HOLD_HOPS", 2)
-    monkeypatch.setattr(asgi, "END_TRIES", 2)
+    monkeypatch.setattr(door, "END_TRIES", 2)
     line = Line().say(start("CA1", "MZ1"), *(hop(n * 500) for n in range(6)), DISCONNECT)
     await line.close_code()
     assert rows.ended == [("call-1", "The audio stream was cut off.", rows.ended[0][2])]

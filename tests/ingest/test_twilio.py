@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from calls.ingest import twilio
-from calls.ingest.twilio import Connected, Dtmf, Ignored, Malformed, Mark, Media, Start, Stop, parse
+from calls.ingest.twilio import Connected, Mark, Media, Start, Stop, parse
+from calls.ingest.words import Dtmf, Ignored, Malformed
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
@@ -79,10 +80,10 @@ def test_the_messages_of_a_call() -> None:
     )
     assert parse(json.dumps(start)) == parse(json.dumps(start).encode()) == expected
     assert parse(media()) == Media("inbound", 20, b"\xff" * 4, "MZ1")
-    assert parse('{"event":"dtmf","dtmf":{"track":"inbound_track","digit":"5"}}') == Dtmf("inbound_track")
+    assert parse('{"event":"dtmf","dtmf":{"track":"inbound_track","digit":"5"}}') == Dtmf()
     assert parse('{"event":"mark","mark":{"name":"m"}}') == Mark("m")
     assert parse('{"event":"stop","stop":{"accountSid":"AC1","callSid":"CA1"}}') == Stop("CA1")
-    assert parse('{"event":"weather","rain":true}') == Ignored("weather")
+    assert parse('{"event":"weather","rain":true}') == Ignored()
 
 
 def test_snake_case_and_numbers() -> None:

@@ -1,4 +1,4 @@
-"""Play recordings as a live call through the real Twilio door."""
+"""Play recordings as a live call through a real door, in any protocol it speaks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,17 @@ import argparse
 import asyncio
 import threading
 import time
+import uuid
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
+from calls import phones
 from calls.access import MediaSource, media_source
-from calls.ingest import auth
+from calls.ingest import auth, signatures
+from calls.ingest.wires import WIRES
 from calls.models import Call, Source
 from calls.simulate import MAX_SPEED, Plan, Sides, SimulationError, legs, play, read_stereo, read_two
 from scoring.audio import AudioError
@@ -26,7 +29,17 @@ class Command(BaseCommand):
         parser.add_argument("--customer", help="what the customer says: any audio file")
         parser.add_argument("--agent", help="what the agent says: any audio file")
         parser.add_argument("--stereo", help="both in one file: left customer, right agent")
-        parser.add_argument("--source", default="phone", help="slug of the source to call through (phone)")
+        parser.add_argument(
+            "--source",
+            default="",
+            help="slug of the source to call through (phone; or the first of --protocol)",
+        )
+        parser.add_argument(
+            "--protocol",
+            default="",
+            choices=["", *WIRES],
+            help="what the phone system speaks (the source's own)",
+        )
         parser.add_argument(
             "--url", default=settings.MEDIA_URL_BASE, help=f"media server ({settings.MEDIA_URL_BASE})"
         )
@@ -42,16 +55,12 @@ class Command(BaseCommand):
             raise CommandError(
                 f"--speed {speed:g}: between 0 and {MAX_SPEED:g}; the server refuses faster calls."
             )
-        source = find_source(options["source"])
+        source = find_source(options["source"], options["protocol"])
         both = read(options)
         named = {"agent": options["agent_user"], "queue": options["queue"], "label": options["label"]}
         try:
             while True:
-                plan = plan_call(source, both, options["url"], named, speed)
-                self.stdout.write(f"Call {plan.call_sid} through {source.slug!r}, {both.seconds:.1f} s …")
-                looker = threading.Thread(target=self.tell, args=(source, plan.call_sid), daemon=True)
-                sent = asyncio.run(play(plan, started=looker.start))
-                looker.join(10)
+                sent = self.call(source, both, options["url"], named, speed)
                 self.stdout.write(self.style.SUCCESS(f"Played {sent:.1f} s."))
                 if not options["loop"]:
                     return
@@ -59,6 +68,25 @@ class Command(BaseCommand):
             raise CommandError(str(error)) from error
         except KeyboardInterrupt:
             self.stdout.write("Hung up.")
+
+    def call(self, source: MediaSource, both: Sides, url: str, named: dict[str, str], speed: float) -> float:
+        """One call; how many seconds of it were sent."""
+        plan = plan_call(source, both, url, named, speed)
+        self.stdout.write(
+            f"Call {plan.call_sid} through {source.slug!r} ({source.protocol}), {both.seconds:.1f} s …"
+        )
+        looker = threading.Thread(target=self.tell, args=(source, plan.call_sid), daemon=True)
+        if source.protocol in ("twilio", "signalwire"):
+            sent = asyncio.run(play(plan, started=looker.start))
+        else:
+            path = f"/media/{source.protocol}/{source.slug}/"
+            calls = phones.phones(
+                source.protocol, path, credentials(source), both, plan.call_sid, plan.parameters
+            )
+            asyncio.run(phones.play(calls, url, speed=speed, started=looker.start))
+            sent = both.seconds
+        looker.join(10)
+        return sent
 
     def tell(self, source: MediaSource, call_sid: str) -> None:
         """Where to watch it."""
@@ -84,9 +112,21 @@ def read(options: dict[str, Any]) -> Sides:
         raise CommandError(str(error)) from error
 
 
-def find_source(slug: str) -> MediaSource:
+def credentials(source: MediaSource) -> dict[str, str]:
+    """What this phone system proves itself with."""
+    if source.protocol == "audiohook":
+        return signatures.sign(source, str(uuid.uuid4()))
+    return {"Authorization": f"Bearer {source.secrets[0]}"}
+
+
+def find_source(slug: str, protocol: str = "") -> MediaSource:
     try:
-        source = media_source(slug)
+        if not slug and protocol:
+            first = Source.objects.filter(protocol=protocol, enabled=True).order_by("pk").first()
+            if first is None:
+                raise CommandError(f"There is no source that speaks {protocol}; add one, or give --source.")
+            slug = first.slug
+        source = media_source(slug or "phone")
     except OperationalError as error:
         raise CommandError(
             "The database does not answer. Is the demo running (`make demo`; with another PORT, say the "
@@ -94,9 +134,13 @@ def find_source(slug: str) -> MediaSource:
         ) from error
     if source is None:
         slugs = ", ".join(Source.objects.values_list("slug", flat=True)) or "none yet"
-        raise CommandError(f"There is no source {slug!r}. Sources: {slugs}.")
+        raise CommandError(f"There is no source {slug or 'phone'!r}. Sources: {slugs}.")
     if not source.enabled:
         raise CommandError(f"Source {slug!r} is disabled; enable it in the admin.")
+    if protocol and source.protocol != protocol:
+        raise CommandError(
+            f"Source {source.slug!r} speaks {source.protocol}, not {protocol}; leave out one of the two."
+        )
     return source
 
 

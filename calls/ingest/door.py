@@ -1,0 +1,401 @@
+"""What every way in shares: who is let in, one call's row, its audio's way to the buffer, its end.
+
+Knows no protocol and no socket: `Line` is told, in the words of `words`, what a phone system said.
+WebSockets come through `asgi`; anything else may come the same way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+
+import structlog
+from django.conf import settings
+
+from calls import metrics, record
+from calls.access import MediaSource, media_source
+from calls.ingest import auth
+from calls.ingest.formats import Converter, FormatError
+from calls.ingest.hub import DOWN, Hub, Stream
+from calls.ingest.session import Counters, Limits, Session
+from calls.ingest.words import (
+    Audio,
+    Begin,
+    Dtmf,
+    Ignored,
+    Malformed,
+    Pause,
+    Resume,
+    Said,
+    Skip,
+    Unusable,
+)
+from calls.record import OpenCall, Opened
+from scoring.types import HOP_MS, Channel
+
+log = structlog.get_logger(__name__)
+
+REFUSAL_DELAY_S = 0.5
+SOURCE_CACHE_S = 5.0
+MAX_MALFORMED = 20
+MAX_OVER_RATE = 1000
+MAX_SKIP_MS = 4 * 3600 * 1000
+OPEN_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
+"""Waits before each try to open the call's row: a database that restarts costs no call."""
+END_TRIES = 40
+STREAM_REF_TTL_S = 6 * 3600
+EARLY_MS = 20_000
+"""How much of one leg waits for the call's row, which says where beside the other leg it belongs."""
+
+NORMAL, UNSUPPORTED, BAD_DATA, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1003, 1007, 1008, 1009, 1011, 1013
+
+
+class Refused(Exception):
+    """The stream is not taken, or not any longer; `code` is its close code (RFC 6455's numbers)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+def refuse(refusal: Refused, source: str) -> None:
+    """Count it and log it. Words after a colon are the sender's own: for the log, not for a label."""
+    metrics.MEDIA_REFUSED.labels(refusal.reason.partition(":")[0]).inc()
+    log.warning("media stream refused", source=source, reason=refusal.reason)
+
+
+async def admit(
+    hub: Hub, source: MediaSource, begin: Begin, roles: Mapping[str, str], *, vouched: bool = True
+) -> Line:
+    """The line of a stream that may begin: its ticket good where one is due, its name never used.
+
+    `vouched`: who it is was proved before it spoke; otherwise its ticket must. Refused.
+    """
+    roles = {**roles, **source.roles, **{c.value: c.value for c in Channel}}
+    if source.one_time_tokens_required or not vouched:
+        token = auth.read_token(source, begin.call_ref, begin.token)
+        if token is None:
+            raise Refused(POLICY, "bad token")
+        if not await first(hub, f"token:{source.id}:{token.nonce}", auth.TOKEN_TTL_S * 10):
+            raise Refused(POLICY, "token used")
+    if hub.full_for(source.slug):
+        raise Refused(TRY_LATER, "full")
+    channels = {Channel(roles[leg]) for leg in map(_bare, begin.legs) if leg in roles}
+    if begin.legs and not channels:
+        raise Refused(
+            POLICY, f"no leg of the source: {', '.join(begin.legs)[:80]} is none of {', '.join(roles)}"
+        )
+    name = f"stream:{source.id}:{begin.stream_ref}"
+    if not await first(hub, name, STREAM_REF_TTL_S, if_down=True):
+        raise Refused(POLICY, "stream replayed")
+    return Line(hub, source, begin, roles, frozenset(channels or Channel))
+
+
+async def first(hub: Hub, name: str, ttl_s: int, *, if_down: bool = False) -> bool:
+    """`if_down`: without the buffer nobody can tell, and a signed call is worth more."""
+    try:
+        return await hub.writer.once(name, ttl_s)
+    except DOWN:
+        if if_down:
+            return True
+        raise Refused(TRY_LATER, "cannot check the token") from None
+
+
+class Line:
+    """One stream of one call, from its first frame to the last flush."""
+
+    def __init__(
+        self,
+        hub: Hub,
+        source: MediaSource,
+        begin: Begin,
+        roles: Mapping[str, str],
+        channels: frozenset[Channel],
+    ) -> None:
+        self.hub, self.source, self.begin = hub, source, begin
+        speed = getattr(settings, "MEDIA_SPEED", Limits.speed)
+        self.session = Session(roles, now_ms=_now_ms(), limits=Limits(speed=speed))
+        self.stream = Stream(source.slug, self.session, channels, begin.stream_ref)
+        self._converters: dict[tuple[str, ...], Converter] = {}
+        self._only = begin.legs[0] if len(begin.legs) == 1 else ""
+        self._paused = False
+        # One leg alone may belong beside another that began earlier, and so may not be cut into hops yet.
+        alone = len(channels) == 1 or begin.resume_ms is not None
+        self._early: deque[tuple[Audio | Skip, int]] | None = deque() if alone else None
+        self._early_ms = 0.0
+        self._purging: set[asyncio.Task[None]] = set()
+        hub.join(self.stream)
+        self._opening = asyncio.create_task(self._open(datetime.now(UTC)))
+
+    # -- while it runs
+
+    def take(self, said: Said) -> None:
+        """What the phone system said, other than its beginning and end. Refused when it is too much."""
+        if isinstance(said, Audio):
+            if self._paused:
+                self.counters.while_paused += 1
+            else:
+                self._later_or_now(said)
+        elif isinstance(said, Skip):
+            self._later_or_now(said)
+        elif isinstance(said, Pause):
+            self._pause(said)
+        elif isinstance(said, Resume):
+            self._paused = False
+        elif isinstance(said, Dtmf):
+            self.counters.dtmf += 1
+        elif isinstance(said, Malformed):
+            self._malformed()
+        elif isinstance(said, Unusable):
+            raise Refused(said.code, said.reason)
+        elif isinstance(said, Ignored):
+            self.counters.ignored += 1
+
+    def check(self) -> None:
+        """Once a second: Refused if the stream has gone on too long, too fast, or to nowhere."""
+        if self.counters.over_rate > MAX_OVER_RATE:
+            raise Refused(POLICY, "faster than real time")
+        if self.session.too_long(_now_ms()):
+            raise Refused(POLICY, "call too long")
+        if self._opening.done():
+            self._opening.result()
+
+    @property
+    def counters(self) -> Counters:
+        return self.session.counters
+
+    @property
+    def superseded(self) -> bool:
+        return self.stream.superseded
+
+    def stored_ms(self) -> int:
+        return self.stream.stored_ms() if self.stream.call_id else 0
+
+    def _later_or_now(self, said: Audio | Skip) -> None:
+        now_ms = _now_ms()
+        if self._early is None:
+            self._hear(said, now_ms)
+            return
+        if isinstance(said, Audio):
+            self._early_ms += self.begin.format.ms(len(said.payload))
+            if self._early_ms > EARLY_MS or len(self._early) > EARLY_MS:
+                self.counters.over_rate += 1
+                return
+        self._early.append((said, now_ms))
+
+    def _hear(self, said: Audio | Skip, now_ms: int) -> None:
+        if isinstance(said, Skip):
+            self.stream.add(self.session.skip(min(said.ms, MAX_SKIP_MS)))
+            return
+        # A frame that does not say whose voice it is belongs to nobody, unless the stream has one leg.
+        legs = said.legs if any(said.legs) else (self._only,)
+        if (converter := self._converters.get(legs)) is None:
+            if len(self._converters) >= 4:
+                self.counters.other_track += 1
+                return
+            converter = self._converters[legs] = Converter(self.begin.format)
+        try:
+            parts = converter.convert(said.payload, said.timestamp_ms)
+        except FormatError:
+            self._malformed()
+            return
+        for at_ms, mulaw in parts:
+            self._lay(legs, at_ms, mulaw, now_ms)
+
+    def _lay(self, legs: tuple[str, ...], at_ms: int | None, mulaw: list[bytes], now_ms: int) -> None:
+        for leg, payload in zip(legs, mulaw, strict=False):
+            if hops := self.session.media(leg, at_ms, payload, now_ms):
+                self.stream.add(hops)
+
+    def _malformed(self) -> None:
+        self.counters.malformed += 1
+        if self.counters.malformed > MAX_MALFORMED:
+            raise Refused(BAD_DATA, "malformed frames")
+
+    def _pause(self, said: Pause) -> None:
+        if not self._paused:
+            self.counters.pauses += 1
+        self._paused = True
+        if said.since_ms is None:
+            return
+        if self._early is not None:
+            self._cut_early(said.since_ms)
+            return
+        since = self.session.cut(said.since_ms)
+        self.stream.silence(since)
+        task = asyncio.create_task(self.hub.purge(self.stream, since))
+        self._purging.add(task)
+        task.add_done_callback(self._purging.discard)
+
+    def _cut_early(self, since_ms: int) -> None:
+        """Of what still waits for the row, nothing from then on stays."""
+        assert self._early is not None
+        kept, at_ms = deque[tuple[Audio | Skip, int]](), 0.0
+        for said, now_ms in self._early:
+            at_ms += said.ms if isinstance(said, Skip) else self.begin.format.ms(len(said.payload))
+            if isinstance(said, Skip) or at_ms <= since_ms:
+                kept.append((said, now_ms))
+        self._early = kept
+
+    # -- the call's row
+
+    async def _open(self, started_at: datetime) -> None:
+        """Find or make the call; its audio waits meanwhile."""
+        begin = self.begin
+        new = OpenCall(
+            source_id=self.source.id,
+            protocol=self.source.protocol,
+            external_ref=begin.call_ref,
+            stream_ref=begin.stream_ref,
+            started_at=started_at,
+            parameters={k: v for k, v in begin.parameters.items() if k != "token"},
+            channels=tuple(sorted(channel.value for channel in self.stream.channels)),
+        )
+        for wait_s in OPEN_TRIES_S:
+            await asyncio.sleep(wait_s)
+            try:
+                opened = await self.hub.database(lambda: record.open_call(new))
+                break
+            except Exception:
+                log.exception("could not open the call", source=self.source.slug, call=begin.call_ref)
+        else:
+            raise Refused(BROKEN, "no database")
+        await self._place(opened)
+        self.stream.call_id = opened.call_id
+        log.info("call opened", call=opened.call_id, source=self.source.slug, resumed=opened.resumed)
+
+    async def _place(self, opened: Opened) -> None:
+        """Where in the call this stream begins: after all that its channels already have."""
+        stream, offset_ms = self.stream, opened.offset_ms
+        if opened.resumed:
+            await self._supersede(opened.call_id)
+        ends: dict[Channel, int] = {}
+        since: dict[Channel, int] = {}
+        with suppress(*DOWN):
+            if opened.resumed:
+                ends = await self.hub.writer.resume(opened.call_id)
+            since = await self.hub.writer.join(
+                opened.call_id, stream.ref, dict.fromkeys(stream.channels, offset_ms)
+            )
+        ends = {channel: end for channel, end in ends.items() if channel in stream.channels}
+        if self.begin.resume_ms is not None and opened.resumed:
+            offset_ms, ends = max(since.values(), default=0) + self.begin.resume_ms, {}
+        floor = max(ends.values(), default=0)
+        if self._early is None:
+            stream.base_index = max(-(-offset_ms // HOP_MS), floor)
+        elif floor > offset_ms // HOP_MS:
+            stream.base_index = floor
+        else:
+            stream.base_index = offset_ms // HOP_MS
+            self.session.begin_at(offset_ms % HOP_MS)
+        for channel, end in ends.items():
+            if end:
+                self.session.lost_before(channel, stream.base_index - end)
+        self._hear_early()
+
+    async def _supersede(self, call_id: str) -> None:
+        """A cut-off stream of these channels may not have noticed yet; this one goes on in its place."""
+        for earlier in self.hub.of_call(call_id, self.stream.channels):
+            earlier.superseded = True
+            with suppress(RuntimeError):  # it is ending already
+                earlier.end_early()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(5):
+                    await earlier.gone.wait()
+
+    def _hear_early(self) -> None:
+        early, self._early = self._early, None
+        for said, now_ms in early or ():
+            with suppress(Refused):  # the next frame will say it again
+                self._hear(said, now_ms)
+
+    # -- its end
+
+    async def end(self, reason: str) -> None:
+        """Everything heard reaches the buffer, then the row, then the list of calls to close."""
+        session, stream = self.session, self.stream
+        try:
+            with suppress(Refused):
+                await self._opening
+            self._hear_early()
+            for legs, converter in self._converters.items():
+                for at_ms, mulaw in converter.finish():
+                    self._lay(legs, at_ms, mulaw, _now_ms())
+            stream.add(session.stop())
+            if self._purging:
+                await asyncio.gather(*self._purging)
+            if not stream.call_id:
+                stream.drop_oldest(0)
+                return
+            await self._drain()
+            counters = session.counters.as_dict()
+            await self._try(
+                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters))
+            )
+            at = None if stream.superseded else int(time.time() * 1000)
+            await self._try(lambda: self.hub.writer.leave(stream.call_id, stream.ref, stream.channels, at))
+            self.hub.wake(1)
+        finally:
+            self.hub.leave(stream)
+            metrics.MEDIA_ENDED.labels(reason.partition(":")[0].rstrip(".")).inc()
+            for kind in (
+                "frames",
+                "duplicate",
+                "late",
+                "malformed",
+                "over_rate",
+                "other_track",
+                "while_paused",
+            ):
+                metrics.MEDIA_FRAMES.labels(kind).inc(getattr(session.counters, kind))
+            log.info("media ended", call=stream.call_id, reason=reason, **session.counters.as_dict())
+
+    async def _drain(self) -> None:
+        for _ in range(END_TRIES):
+            await self.hub.flush()
+            if not self.stream.waiting:
+                return
+            await asyncio.sleep(0.5)
+        self.stream.drop_oldest(0)
+
+    async def _try(self, do: Callable[[], Awaitable[object]]) -> None:
+        """A few times; if it still fails, housekeeping finds the call silent and closes it."""
+        for wait_s in OPEN_TRIES_S:
+            await asyncio.sleep(wait_s)
+            try:
+                await do()
+                return
+            except Exception as error:
+                log.warning("could not record the end of a stream", error=str(error))
+
+
+def _bare(leg: str) -> str:
+    return leg.removesuffix("_track")
+
+
+def _now_ms() -> int:
+    return int(time.monotonic() * 1000)
+
+
+# --- sources -----------------------------------------------------------------------------------
+
+NOBODY = MediaSource(0, "", 0, "", False, (secrets.token_hex(16),), "wss://nowhere/", False, {}, False)
+"""Stands in for an unknown source, so that the answer takes as long; nobody knows its secret."""
+_sources: dict[str, tuple[float, MediaSource | None]] = {}
+
+
+async def find_source(hub: Hub, slug: str) -> MediaSource | None:
+    """From the database, at most once in SOURCE_CACHE_S for each address."""
+    until, source = _sources.get(slug, (0.0, None))
+    if time.monotonic() < until:
+        return source
+    if len(_sources) > 1000:
+        _sources.clear()
+    source = await hub.database(lambda: media_source(slug))
+    _sources[slug] = (time.monotonic() + SOURCE_CACHE_S, source)
+    return source

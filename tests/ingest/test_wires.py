@@ -1,0 +1,550 @@
+"""Every WebSocket door but Twilio's, as a real process: who is let in, which voice lands on which
+channel, what a pause, a cut, a reconnect and rubbish leave behind."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import datetime
+import json
+import uuid
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import websockets
+from asgiref.sync import sync_to_async
+from http_message_signatures import (
+    HTTPMessageSigner,
+    HTTPSignatureComponentResolver,
+    HTTPSignatureKeyResolver,
+    algorithms,
+)
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from calls.access import MediaSource
+from calls.buffer import Ledger
+from calls.ingest import auth
+from calls.models import Call
+from scoring.audio import decode_mulaw
+from scoring.types import Channel
+from tests.ingest.conftest import audio_of
+from tests.ingest.test_door import call_named, ended, until
+from tests.servers import Server
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real]
+MakeSource = Callable[..., MediaSource]
+CUSTOMER, AGENT = Channel.CUSTOMER, Channel.AGENT
+HIGH, LOW = b"\x91" * 4000, b"\x15" * 4000  # half a second of each; as 16 bit they come back the same
+COVERED = ("@request-target", "@authority", "audiohook-organization-id", "audiohook-session-id", "audiohook-correlation-id", "x-api-key")  # fmt: skip
+MEDIA = {"type": "audio", "format": "PCMU", "channels": ["external", "internal"], "rate": 8000}
+
+
+def woven(one: bytes, two: bytes, width: int = 1) -> bytes:
+    out = bytearray(len(one) * 2)
+    for n in range(width):
+        out[n :: 2 * width], out[width + n :: 2 * width] = one[n::width], two[n::width]
+    return bytes(out)
+
+
+def linear(mulaw: bytes) -> bytes:
+    return decode_mulaw(mulaw).astype("<i2").tobytes()
+
+
+def address(door: Server, source: MediaSource, query: str = "") -> str:
+    return f"{door.ws}/media/{source.protocol}/{source.slug}/{query}"
+
+
+def with_key(door: Server, source: MediaSource, query: str = "", **more: Any) -> websockets.connect:
+    headers = {"Authorization": f"Bearer {source.secrets[0]}"}
+    return websockets.connect(
+        address(door, source, query), additional_headers=headers, compression=None, **more
+    )
+
+
+async def close_of(socket: Any, seconds: float = 15) -> int:
+    async with asyncio.timeout(seconds):
+        try:
+            while True:
+                await socket.recv()
+        except ConnectionClosed:
+            return socket.close_code
+
+
+# --- AudioHook -----------------------------------------------------------------------------------
+
+
+class Target(HTTPSignatureComponentResolver):
+    derived_component_resolvers = {
+        **HTTPSignatureComponentResolver.derived_component_resolvers,
+        "@request-target": lambda resolver: "/" + resolver.message.url.split("/", 3)[3],
+    }
+
+
+class Keys(HTTPSignatureKeyResolver):
+    def __init__(self, secret: bytes) -> None:
+        self.secret = secret
+
+    def resolve_private_key(self, key_id: str) -> bytes:
+        return self.secret
+
+    resolve_public_key = resolve_private_key
+
+
+def hook_headers(
+    source: MediaSource, session: str, secret: str = "", age_s: int = 0, nonce: str = "", **changes: str
+) -> dict[str, str]:
+    """Signed by a library that is not ours."""
+    headers = {
+        "Audiohook-Organization-Id": str(uuid.uuid4()),
+        "Audiohook-Session-Id": session,
+        "Audiohook-Correlation-Id": str(uuid.uuid4()),
+        "X-API-KEY": source.slug,
+    }
+    request = SimpleNamespace(
+        method="GET", url=source.public_url.replace("ws://", "http://"), headers=headers
+    )
+    created = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age_s)
+    key = base64.b64decode(secret or source.secrets[0])
+    signer = HTTPMessageSigner(
+        signature_algorithm=algorithms.HMAC_SHA256, key_resolver=Keys(key), component_resolver_class=Target
+    )
+    signer.sign(
+        request, key_id=source.slug, created=created, expires=created + datetime.timedelta(seconds=10),
+        nonce=nonce or uuid.uuid4().hex, covered_component_ids=COVERED, label="sig1",
+    )  # fmt: skip
+    return headers | changes
+
+
+class Hook:
+    """Genesys's side: counts both ways, and is the one that closes."""
+
+    def __init__(self, socket: Any, session: str) -> None:
+        self.socket, self.session, self.seq, self.heard = socket, session, 0, 0
+
+    async def send(self, kind: str, position: str = "PT0S", **parameters: Any) -> None:
+        self.seq += 1
+        message = {
+            "version": "2",
+            "id": self.session,
+            "type": kind,
+            "seq": self.seq,
+            "serverseq": self.heard,
+            "position": position,
+        }
+        await self.socket.send(json.dumps(message | {"parameters": parameters}))
+
+    async def answer(self) -> dict[str, Any]:
+        async with asyncio.timeout(5):
+            message = json.loads(await self.socket.recv())
+        self.heard += 1
+        assert (
+            message["seq"] == self.heard
+            and message["clientseq"] == self.seq
+            and message["id"] == self.session
+        )
+        return message
+
+    async def open(self, conversation: str, media: list | None = None) -> dict[str, Any]:
+        await self.send(
+            "open",
+            conversationId=conversation,
+            participant={"id": "p", "ani": "+4912345"},
+            media=media or [MEDIA],
+        )
+        return await self.answer()
+
+    async def close(self, reason: str = "end") -> None:
+        await self.send("close", reason=reason)
+        assert (await self.answer())["type"] == "closed"
+        await self.socket.close()
+
+
+def hook(door: Server, source: MediaSource, session: str = "", **how: Any) -> tuple[websockets.connect, str]:
+    session = session or str(uuid.uuid4())
+    return websockets.connect(
+        address(door, source), additional_headers=hook_headers(source, session, **how), compression=None
+    ), session
+
+
+@pytest.fixture
+def genesys(make_source: MakeSource) -> MediaSource:
+    return make_source(protocol="audiohook", previous_secret=base64.b64encode(b"the old one").decode())
+
+
+@pytest.mark.parametrize(
+    "channels,old", [(["external", "internal"], False), (["internal", "external"], True)]
+)
+async def test_audiohook_a_call(
+    door: Server, genesys: MediaSource, ledger: Ledger, channels: list, old: bool
+) -> None:
+    connection, session = hook(door, genesys, secret=genesys.secrets[1] if old else "")
+    async with connection as socket:
+        client, conversation = Hook(socket, session), str(uuid.uuid4())
+        offer = MEDIA | {"channels": channels}
+        assert (await client.open(conversation, [MEDIA | {"channels": ["external"]}, offer]))["parameters"][
+            "media"
+        ] == [offer]
+        first, second = (HIGH, LOW) if channels[0] == "external" else (LOW, HIGH)
+        both = woven(first, second)
+        await socket.send(both[:3200])
+        await client.send("ping", rtt="PT0.1S")
+        assert (await client.answer())["type"] == "pong"
+        await socket.send(both[3200:])
+        await client.close()
+    call = await ended(conversation)
+    assert call.end_reason == "The call ended." and "12345" not in str(vars(call))
+    assert audio_of(str(call.pk), CUSTOMER) == HIGH and audio_of(str(call.pk), AGENT) == LOW
+    await until(lambda: ledger.client.zscore("closing", str(call.pk)))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    ["secret", "unsigned", "session", "key", "old", "future", "short nonce", "unknown", "replayed", "base64"],
+)
+async def test_audiohook_who_is_not_let_in(
+    door: Server, genesys: MediaSource, clean_redis: Any, wrong: str
+) -> None:
+    session, how = str(uuid.uuid4()), {}
+    if wrong == "unknown":
+        genesys = MediaSource(**{**vars(genesys), "slug": "nobody-here"})
+    how = {"secret": {"secret": base64.b64encode(b"x").decode()}, "old": {"age_s": 30}, "future": {"age_s": -30}, "short nonce": {"nonce": "a" * 21}, "replayed": {"nonce": "n" * 30}}.get(wrong, {})  # fmt: skip
+    headers = hook_headers(genesys, session, **how)
+    headers |= {"session": {"Audiohook-Session-Id": "another"}, "key": {"X-API-KEY": "other"}, "unsigned": {"Signature": ""}, "base64": {"Signature": "sig1=:é:"}}.get(wrong, {})  # fmt: skip
+    if wrong == "replayed":
+        async with websockets.connect(address(door, genesys), additional_headers=headers):
+            pass
+    began = asyncio.get_running_loop().time()
+    with pytest.raises(InvalidStatus) as refused:
+        async with websockets.connect(address(door, genesys), additional_headers=headers):
+            pass
+    assert refused.value.response.status_code == 403 and asyncio.get_running_loop().time() - began > 0.45
+
+
+async def test_audiohook_a_probe_makes_no_call(door: Server, genesys: MediaSource) -> None:
+    connection, session = hook(door, genesys)
+    async with connection as socket:
+        client = Hook(socket, session)
+        assert (await client.open("00000000-0000-0000-0000-000000000000"))["type"] == "opened"
+        await socket.send(b"")
+        await client.close()
+    await asyncio.sleep(0.3)
+    assert not await Call.objects.aexists()
+
+
+async def test_audiohook_a_pause_keeps_nothing_of_its_span(
+    door: Server, genesys: MediaSource, ledger: Ledger
+) -> None:
+    """The card number's first half second had been sent, and stored, before `paused` came."""
+    connection, session = hook(door, genesys)
+    async with connection as socket:
+        client, conversation = Hook(socket, session), str(uuid.uuid4())
+        await client.open(conversation)
+        await socket.send(woven(HIGH * 3, LOW * 3))  # 1.5 s, of which all after 0.75 s is secret
+        call = await call_named(conversation)
+        await until(lambda: len(ledger.client.keys(f"audio:{call.pk}:*")) == 6)
+        await client.send("paused", position="PT0.75S")
+        for _ in range(5):
+            await socket.send(woven(b"\x01" * 800, b"\x02" * 800))
+        await client.send("resumed", position="PT1.5S", start="PT1.5S", discarded="PT1S")
+        await socket.send(woven(HIGH, LOW))
+        await client.close()
+    call = await ended(conversation)
+    for channel, sound in ((CUSTOMER, HIGH), (AGENT, LOW)):
+        kept = audio_of(str(call.pk), channel)
+        assert kept == sound + sound[:2000] + b"\xff" * 6000 + sound
+    counters = call.counters
+    assert (counters["while_paused"], counters["pauses"], counters["paused_ms"]) == (5, 1, 1000)
+    assert counters["customer"]["lost_ms"] == 0
+
+
+async def test_audiohook_a_reconnect_goes_on_in_the_same_call(
+    door: Server, genesys: MediaSource, clean_redis: Any
+) -> None:
+    conversation = str(uuid.uuid4())
+    for _ in range(2):
+        connection, session = hook(door, genesys)
+        async with connection as socket:
+            client = Hook(socket, session)
+            await client.open(conversation)
+            await socket.send(woven(HIGH, LOW))
+            await client.close("reconnect")
+    await call_named(conversation, lambda call: call.counters["customer"]["received_ms"] == 1000)
+    assert await Call.objects.acount() == 1
+
+
+@pytest.mark.parametrize("wrong", ["media", "sequence", "big", "twice"])
+async def test_audiohook_says_why_and_waits_to_be_closed(
+    door: Server, genesys: MediaSource, clean_redis: Any, wrong: str
+) -> None:
+    connection, session = hook(door, genesys)
+    async with connection as socket:
+        client, conversation = Hook(socket, session), str(uuid.uuid4())
+        if wrong != "media":
+            await client.open(conversation)
+            await socket.send(woven(HIGH, LOW))
+        if wrong == "media":
+            message = await client.open(conversation, [MEDIA | {"format": "OPUS"}])
+        elif wrong == "sequence":
+            client.seq += 5
+            await client.send("ping")
+            message = json.loads(await socket.recv())
+            client.heard, client.seq = message["seq"], message["clientseq"]
+        elif wrong == "big":
+            await socket.send(b"x" * 70_000)
+            message = await client.answer()
+        else:
+            message = await client.open(conversation)
+        assert (
+            message["type"] == "disconnect"
+            and message["parameters"]["reason"] == "error"
+            and message["parameters"]["info"]
+        )
+        await client.close("disconnect")
+    if wrong != "media":
+        call = await ended(conversation)
+        assert audio_of(str(call.pk), CUSTOMER) == HIGH
+
+
+# --- our own -------------------------------------------------------------------------------------
+
+
+def begin(call: str, **more: Any) -> str:
+    return json.dumps(
+        {
+            "type": "start",
+            "call_ref": call,
+            "format": "pcm_s16le",
+            "rate": 8000,
+            "channels": ["customer", "agent"],
+        }
+        | more
+    )
+
+
+async def started(socket: Any, call: str, **more: Any) -> dict[str, Any]:
+    await socket.send(begin(call, **more))
+    return json.loads(await socket.recv())
+
+
+async def test_our_stream_acknowledges_what_is_stored_and_resumes_there(
+    door: Server, make_source: MakeSource, clean_redis: Any
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    both = woven(linear(HIGH + LOW), linear(LOW + HIGH), 2)
+    async with with_key(door, source, subprotocols=["empathy.v1"]) as socket:
+        assert socket.subprotocol == "empathy.v1"
+        assert (await started(socket, call_ref))["type"] == "started"
+        await socket.send('{"type":"ping"}')
+        assert json.loads(await socket.recv()) == {"type": "pong"}
+        await socket.send(both[:20_000])  # 5000 samples: a hop, and 1000 of the next
+        await asyncio.sleep(1.2)
+        await socket.send(b"")
+        assert json.loads(await socket.recv()) == {"type": "ack", "samples": 4000}
+        socket.transport.abort()
+    await ended(call_ref)
+    async with with_key(door, source) as socket:
+        await started(socket, call_ref, resume_from=4000)
+        await socket.send(both[16_000:])
+        await socket.send('{"type":"stop"}')
+        assert await close_of(socket) == 1000
+    call = await call_named(call_ref, lambda c: c.end_reason == "The call ended.")
+    assert audio_of(str(call.pk), CUSTOMER) == HIGH + LOW and audio_of(str(call.pk), AGENT) == LOW + HIGH
+    assert await Call.objects.acount() == 1
+
+
+async def test_our_stream_takes_a_ticket_once(
+    door: Server, make_source: MakeSource, clean_redis: Any
+) -> None:
+    source = await sync_to_async(make_source)(protocol="stream")
+    ticket = auth.mint_token(source, "C1")
+
+    async def attempt(call: str, slug: str = "", **more: Any) -> tuple[int, str]:
+        async with websockets.connect(f"{door.ws}/media/stream/{slug or source.slug}/") as socket:
+            answer = await started(socket, call, **more)
+            with contextlib.suppress(ConnectionClosed):
+                await socket.send('{"type":"stop"}')
+            return await close_of(socket), answer["type"]
+
+    assert await attempt("C1") == (1008, "error")
+    assert await attempt("C1", slug="nobody-here", ticket=ticket) == (1008, "error")
+    assert await attempt("C2", ticket=ticket) == (1008, "error")
+    assert await attempt("C1", ticket=ticket) == (1000, "started")
+    assert await attempt("C1", ticket=ticket) == (1008, "error")
+    assert ticket not in str([vars(call) async for call in Call.objects.all()])
+
+
+@pytest.mark.parametrize(
+    "wrong,code",
+    [
+        ("format", "bad_format"),
+        ("audio first", "out_of_order"),
+        ("big", "frame_too_big"),
+        ("garbage", "bad_data"),
+    ],
+)
+async def test_our_stream_says_what_is_wrong(
+    door: Server, make_source: MakeSource, clean_redis: Any, wrong: str, code: str
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        if wrong in ("big", "garbage"):
+            await started(socket, call_ref)
+            await socket.send(woven(linear(HIGH), linear(LOW), 2))
+        rubbish: Any = {
+            "format": begin(call_ref, format="opus"),
+            "audio first": b"12",
+            "big": b"x" * 70_000,
+        }.get(wrong, b"123")
+        for _ in range(21 if wrong == "garbage" else 1):
+            await socket.send(rubbish)
+        error = json.loads(await socket.recv())
+        assert (error["type"], error["code"], error["retryable"]) == ("error", code, False) and error[
+            "message"
+        ]
+        assert await close_of(socket) in (1002, 1003, 1007, 1009)
+    if wrong in ("big", "garbage"):
+        assert audio_of(str((await ended(call_ref)).pk), CUSTOMER) == HIGH
+
+
+async def test_a_stream_with_a_pause(door: Server, make_source: MakeSource, clean_redis: Any) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        await started(socket, call_ref, format="pcmu")
+        await socket.send(woven(HIGH, LOW))
+        await socket.send('{"type":"pause","from":3000}')
+        await socket.send(woven(LOW, LOW))
+        await socket.send('{"type":"dtmf","digit":"4"}')
+        await socket.send('{"type":"resume"}')
+        await socket.send('{"type":"stop"}')
+        await close_of(socket)
+    call = await ended(call_ref)
+    await until(lambda: audio_of(str(call.pk), CUSTOMER) == HIGH[:3000] + b"\xff" * 1000)
+    assert call.counters["while_paused"] == 1 and call.counters["dtmf"] == 1
+
+
+# --- legs that come apart ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", ["customer", "agent"])
+async def test_asterisk_two_legs_are_one_call(
+    door: Server, make_source: MakeSource, ledger: Ledger, first: str
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="asterisk"), f"C{uuid.uuid4().hex}"
+    second = "agent" if first == "customer" else "customer"
+    sound = {"customer": HIGH, "agent": LOW}
+
+    def leg(role: str) -> websockets.connect:
+        login = base64.b64encode(f"{source.slug}:{source.secrets[0]}".encode()).decode()
+        query = f"?call={call_ref}&role={role}"
+        return websockets.connect(address(door, source, query), additional_headers={"Authorization": f"Basic {login}"}, subprotocols=["media"], compression=None)  # fmt: skip
+
+    async with leg(first) as one:
+        assert one.subprotocol == "media"
+        await one.send(
+            f"MEDIA_START connection_id:{uuid.uuid4()} channel:x format:ulaw optimal_frame_size:160 ptime:20"
+        )
+        await one.send(sound[first] * 2)
+        call = await call_named(call_ref)
+        await asyncio.sleep(0.7)
+        async with leg(second) as two:
+            await two.send(
+                json.dumps({"event": "MEDIA_START", "connection_id": uuid.uuid4().hex, "format": "slin"})
+            )
+            await two.send(linear(sound[second]))
+            await until(lambda: ledger.client.hlen(f"legs:{call.pk}") == 2)
+        await call_named(call_ref, lambda c: c.counters.get(second, {}).get("received_ms") == 500)
+        assert ledger.client.zscore("closing", str(call.pk)) is None  # the other leg goes on
+        await one.send(sound[first])
+    call = await call_named(call_ref, lambda c: c.counters[first]["received_ms"] == 1500)
+    assert await Call.objects.acount() == 1 and not call.notes
+    assert audio_of(str(call.pk), Channel(first)) == sound[first] * 3
+    other = audio_of(str(call.pk), Channel(second)).strip(b"\xff")
+    assert decode_mulaw(other).tolist() == decode_mulaw(sound[second]).tolist()
+    await until(lambda: ledger.client.zscore("closing", str(call.pk)))
+    indexes = [int(k.rsplit(b":", 1)[1]) for k in ledger.client.keys(f"audio:{call.pk}:{second}:*")]
+    assert min(indexes) >= 1  # beside what was being said when it joined
+
+
+async def test_freeswitch_stereo_and_vonage_legs(
+    door: Server, make_source: MakeSource, clean_redis: Any
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="freeswitch"), f"C{uuid.uuid4().hex}"
+    async with with_key(
+        door, source, f"?call={call_ref}&rate=8000&mix=stereo", subprotocols=["audiostream.drachtio.org"]
+    ) as socket:
+        assert socket.subprotocol == "audiostream.drachtio.org"
+        await socket.send('{"agent":"bob"}')
+        await socket.send(woven(linear(HIGH), linear(LOW), 2))
+    call = await ended(call_ref)
+    assert audio_of(str(call.pk), CUSTOMER) == HIGH and audio_of(str(call.pk), AGENT) == LOW
+    source, call_ref = await sync_to_async(make_source)(protocol="vonage"), f"C{uuid.uuid4().hex}"
+    for role, sound in (("agent", LOW), ("customer", HIGH)):
+        async with websockets.connect(address(door, source)) as socket:
+            connected = {
+                "event": "websocket:connected",
+                "content-type": "audio/l16;rate=8000",
+                "call": call_ref,
+                "role": role,
+            }
+            await socket.send(json.dumps(connected | {"token": auth.mint_token(source, call_ref)}))
+            await socket.send(linear(sound))
+        await call_named(call_ref, lambda c, role=role: c.counters.get(role, {}).get("received_ms") == 500)
+    call = await ended(call_ref)
+    assert (
+        audio_of(str(call.pk), CUSTOMER).strip(b"\xff") == HIGH
+        and audio_of(str(call.pk), AGENT).strip(b"\xff") == LOW
+    )
+
+
+async def test_telnyx_big_endian(door: Server, make_source: MakeSource, clean_redis: Any) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="telnyx"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        form = {"encoding": "L16", "sample_rate": 8000, "channels": 1}
+        await socket.send(
+            json.dumps(
+                {
+                    "event": "start",
+                    "stream_id": uuid.uuid4().hex,
+                    "start": {"call_session_id": call_ref, "media_format": form},
+                }
+            )
+        )
+        sound = base64.b64encode(decode_mulaw(HIGH).astype(">i2").tobytes()).decode()
+        await socket.send(
+            json.dumps({"event": "media", "media": {"track": "inbound", "timestamp": "0", "payload": sound}})
+        )
+        await socket.send('{"event":"stop"}')
+        assert await close_of(socket) == 1000
+    assert audio_of(str((await ended(call_ref)).pk), CUSTOMER) == HIGH
+
+
+@pytest.mark.parametrize(
+    "protocol", ["asterisk", "freeswitch", "vonage", "stream", "telnyx", "plivo", "exotel", "signalwire"]
+)
+async def test_a_wrong_password_is_an_unknown_source(
+    door: Server, make_source: MakeSource, protocol: str
+) -> None:
+    source = await sync_to_async(make_source)(protocol=protocol)
+    unknown = MediaSource(**{**vars(source), "slug": "nobody-here"})
+    elsewhere = MediaSource(**{**vars(source), "protocol": "audiohook"})
+    for who, key in ((source, "wrong"), (unknown, source.secrets[0]), (elsewhere, source.secrets[0])):
+        with pytest.raises(InvalidStatus) as refused:
+            async with websockets.connect(
+                address(door, who), additional_headers={"Authorization": f"Bearer {key}"}
+            ):
+                pass
+        assert refused.value.response.status_code == 403
+
+
+async def test_one_voice_without_a_role_is_refused(door: Server, make_source: MakeSource) -> None:
+    source = await sync_to_async(make_source)(protocol="asterisk")
+    for query in ("?call=C1", "?call=C1&role=nobody", "?role=agent"):
+        async with with_key(door, source, query) as socket:
+            await socket.send("MEDIA_START connection_id:x format:ulaw")
+            assert await close_of(socket) == 1008 and (
+                "role" in socket.close_reason or "leg" in socket.close_reason or "call" in socket.close_reason
+            )
+    assert not await Call.objects.aexists()
