@@ -6,7 +6,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('calls', '0011_reviews'),
+        ('calls', '0014_labels'),
     ]
 
     operations = [
