@@ -41,9 +41,9 @@ def add_source(running: Product, protocol: str) -> MediaSource:
     address = f"{running.media_url}/media/{protocol}/{slug}/"
     roles = {"inbound": "customer", "outbound": "agent"}
     found = running.sql(
-        "insert into calls_source (name, slug, protocol, team_id, enabled, synthetic, secret, previous_secret,"
-        " token_required, roles, listen_url, keep_audio, created_at) select %s, %s, %s, team_id, true, true, %s,"
-        " '', false, %s, '', false, now() from calls_source where slug = 'phone' returning id, team_id",
+        "insert into calls_source (name, slug, protocol, team_id, enabled, synthetic, secret,"
+        " previous_secret, token_required, roles, listen_url, keep_audio, created_at)"
+        " select %s, %s, %s, team_id, true, true, %s, '', false, %s, '', false, now() from calls_source where slug = 'phone' returning id, team_id",
         slug, slug, protocol, secret, json.dumps(roles),
     )  # fmt: skip
     pk, team = found[0]
