@@ -35,6 +35,7 @@ PROTOCOLS = ("twilio", "audiohook", "stream", "asterisk", "freeswitch", "telnyx"
 IN_TIME_S = 5.0
 """AudioHook's own limit for `opened`."""
 
+COUNT = "select count(*) from calls_call where source_id = %s"
 INSERT = """
 insert into calls_source (name, slug, protocol, team_id, enabled, synthetic, secret, previous_secret,
                           token_required, roles, listen_url, keep_audio, created_at)
@@ -64,7 +65,7 @@ def connections(source: MediaSource, both: Sides) -> list[phones.Phone]:
 
 async def openings(running: Product, source: MediaSource, count: int, within_s: float) -> dict[str, Any]:
     silence = sides(b"\xff" * 160, b"\xff" * 160)
-    calls_before = running.sql("select count(*) from calls_call where source_id = %s", source.id)[0][0]
+    calls_before = running.sql(COUNT, source.id)[0][0]
     took: list[float] = []
     failed: list[str] = []
     held: list[Any] = []
@@ -85,10 +86,7 @@ async def openings(running: Product, source: MediaSource, count: int, within_s: 
     rows, until = 0, time.monotonic() + 20
     while rows < len(took) and time.monotonic() < until:
         await asyncio.sleep(0.2)
-        rows = (
-            running.sql("select count(*) from calls_call where source_id = %s", source.id)[0][0]
-            - calls_before
-        )
+        rows = running.sql(COUNT, source.id)[0][0] - calls_before
     for connection in held:
         with contextlib.suppress(Exception):
             connection.transport.abort()
