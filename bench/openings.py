@@ -35,17 +35,20 @@ PROTOCOLS = ("twilio", "audiohook", "stream", "asterisk", "freeswitch", "telnyx"
 IN_TIME_S = 5.0
 """AudioHook's own limit for `opened`."""
 
+COUNT = "select count(*) from calls_call where source_id = %s"
+INSERT = """
+insert into calls_source (name, slug, protocol, team_id, enabled, synthetic, secret, previous_secret,
+                          token_required, roles, listen_url, keep_audio, created_at)
+select %s, %s, %s, team_id, true, true, %s, '', false, %s, '', false, now()
+from calls_source where slug = 'phone' returning id, team_id
+"""
+
 
 def add_source(running: Product, protocol: str) -> MediaSource:
     slug, secret = f"bench-{protocol}", secrets.token_hex(16)
     address = f"{running.media_url}/media/{protocol}/{slug}/"
     roles = {"inbound": "customer", "outbound": "agent"}
-    found = running.sql(
-        "insert into calls_source (name, slug, protocol, team_id, enabled, synthetic, secret, previous_secret,"
-        " token_required, roles, listen_url, keep_audio, created_at) select %s, %s, %s, team_id, true, true, %s,"
-        " '', false, %s, '', false, now() from calls_source where slug = 'phone' returning id, team_id",
-        slug, slug, protocol, secret, json.dumps(roles),
-    )  # fmt: skip
+    found = running.sql(INSERT, slug, slug, protocol, secret, json.dumps(roles))
     pk, team = found[0]
     return MediaSource(pk, slug, team, protocol, True, (secret,), address, False, roles, True)
 
@@ -62,6 +65,7 @@ def connections(source: MediaSource, both: Sides) -> list[phones.Phone]:
 
 async def openings(running: Product, source: MediaSource, count: int, within_s: float) -> dict[str, Any]:
     silence = sides(b"\xff" * 160, b"\xff" * 160)
+    calls_before = running.sql(COUNT, source.id)[0][0]
     took: list[float] = []
     failed: list[str] = []
     held: list[Any] = []
@@ -71,18 +75,18 @@ async def openings(running: Product, source: MediaSource, count: int, within_s: 
         phone = connections(source, silence)[0]
         began = time.monotonic()
         try:
-            held.append(await phones.connect(phone, running.media_url))
+            held.append(connection := await phones.connect(phone, running.media_url))
         except (SimulationError, TimeoutError, OSError) as error:
             failed.append(str(error)[:120])
             return
         took.append(time.monotonic() - began)
+        await connection.send(next(phone.frames()))  # where no message begins a call, its audio does
 
     await asyncio.gather(*(one(n) for n in range(count)))
-    await asyncio.sleep(3)
-    name = source.slug
-    rows = running.sql(
-        "select count(*) from calls_call c join calls_source s on s.id = c.source_id where s.slug = %s", name
-    )
+    rows, until = 0, time.monotonic() + 20
+    while rows < len(took) and time.monotonic() < until:
+        await asyncio.sleep(0.2)
+        rows = running.sql(COUNT, source.id)[0][0] - calls_before
     for connection in held:
         with contextlib.suppress(Exception):
             connection.transport.abort()
@@ -92,7 +96,7 @@ async def openings(running: Product, source: MediaSource, count: int, within_s: 
         "within_s": within_s,
         "answered": len(took),
         "in_time": sum(t < IN_TIME_S for t in took),
-        "rows": rows[0][0],
+        "rows_within_20_s": rows,
         "ms": {f"p{p}": round(took[min(len(took) - 1, len(took) * p // 100)] * 1000) for p in (50, 95, 99)}
         if took
         else {},
@@ -116,6 +120,14 @@ async def cost(running: Product, source: MediaSource, count: int, seconds: float
     }
 
 
+def drain(running: Product, limit_s: float = 60.0) -> None:
+    until = time.monotonic() + limit_s
+    while running.sql("select count(*) from calls_call where status = 'live'")[0][0]:
+        if time.monotonic() > until:
+            return
+        time.sleep(0.2)
+
+
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m bench openings", description=__doc__)
     parser.add_argument("--calls", type=int, default=200)
@@ -128,10 +140,10 @@ def main(arguments: list[str]) -> int:
         with product(Path(folder)) as running:
             for protocol in PROTOCOLS:
                 source = add_source(running, protocol)
-                opened = asyncio.run(openings(running, source, options.calls, options.within))
-                time.sleep(3)  # the cut-off calls end
                 spent = asyncio.run(cost(running, source, options.running, options.seconds))
+                opened = asyncio.run(openings(running, source, options.calls, options.within))
                 found[protocol] = {"openings": opened, "cost": spent}
+                drain(running)  # what they leave to do is not the next one's
                 print(json.dumps({protocol: found[protocol]}), file=sys.stderr, flush=True)
     print(json.dumps(found, indent=2))
     return 0

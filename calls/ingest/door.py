@@ -20,7 +20,7 @@ from django.conf import settings
 from calls import metrics, record
 from calls.access import MediaSource, media_source
 from calls.ingest import auth
-from calls.ingest.formats import Converter, FormatError
+from calls.ingest.formats import Converter
 from calls.ingest.hub import DOWN, Hub, Stream
 from calls.ingest.session import Counters, Limits, Session
 from calls.ingest.words import (
@@ -139,6 +139,8 @@ class Line:
         if isinstance(said, Audio):
             if self._paused:
                 self.counters.while_paused += 1
+            elif len(said.payload) % self.begin.format.frame_bytes:
+                self._malformed()
             else:
                 self._later_or_now(said)
         elif isinstance(said, Skip):
@@ -199,12 +201,7 @@ class Line:
                 self.counters.other_track += 1
                 return
             converter = self._converters[legs] = Converter(self.begin.format)
-        try:
-            parts = converter.convert(said.payload, said.timestamp_ms)
-        except FormatError:
-            self._malformed()
-            return
-        for at_ms, mulaw in parts:
+        for at_ms, mulaw in converter.convert(said.payload, said.timestamp_ms):
             self._lay(legs, at_ms, mulaw, now_ms)
 
     def _lay(self, legs: tuple[str, ...], at_ms: int | None, mulaw: list[bytes], now_ms: int) -> None:
@@ -311,8 +308,7 @@ class Line:
     def _hear_early(self) -> None:
         early, self._early = self._early, None
         for said, now_ms in early or ():
-            with suppress(Refused):  # the next frame will say it again
-                self._hear(said, now_ms)
+            self._hear(said, now_ms)
 
     # -- its end
 

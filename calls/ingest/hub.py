@@ -35,6 +35,7 @@ HOLD_HOPS = 2 * 20_000 // HOP_MS
 WRITE_HOPS = 256
 """In one write, about 1 MB, so that no write holds Redis up for long."""
 MAX_WAKES = 4
+PURGE_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
 DOWN = (RedisError, OSError, TimeoutError)
 
 
@@ -208,18 +209,17 @@ class Hub:
 
     async def purge(self, stream: Stream, since: int) -> None:
         """Silence what is on its way from sample `since` of the stream on: here, and in the buffer."""
-        async with self._flushing:
-            stream.silence(since)
-            if not stream.call_id:
-                return
-            index, keep = divmod(since, HOP_SAMPLES)
-            for wait_s in (0.0, 0.5, 2.0):
-                await asyncio.sleep(wait_s)
+        index, keep = divmod(since, HOP_SAMPLES)
+        for wait_s in PURGE_TRIES_S:
+            await asyncio.sleep(wait_s)
+            async with self._flushing:  # no write of before may come after
+                stream.silence(since)
+                if not stream.call_id:
+                    return
+                first = stream.base_index + index
                 try:
                     for channel in stream.channels:
-                        await self.writer.silence(
-                            stream.call_id, channel, stream.base_index + index, keep, SILENCE
-                        )
+                        await self.writer.silence(stream.call_id, channel, first, keep, SILENCE)
                     return
                 except DOWN as error:
                     log.error("could not silence a pause in the buffer", error=str(error))

@@ -24,10 +24,12 @@ from http_message_signatures import (
 )
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
+from calls import phones
 from calls.access import MediaSource
 from calls.buffer import Ledger
 from calls.ingest import auth
 from calls.models import Call
+from calls.simulate import sides
 from scoring.audio import decode_mulaw
 from scoring.types import Channel
 from tests.ingest.conftest import audio_of
@@ -548,3 +550,44 @@ async def test_one_voice_without_a_role_is_refused(door: Server, make_source: Ma
                 "role" in socket.close_reason or "leg" in socket.close_reason or "call" in socket.close_reason
             )
     assert not await Call.objects.aexists()
+
+
+@pytest.mark.parametrize("protocol", ["asterisk", "freeswitch", "vonage", "telnyx", "plivo", "exotel"])
+@pytest.mark.parametrize("how", ["big", "rubbish", "cut"])
+async def test_what_breaks_a_stream_keeps_what_came_before(
+    door: Server, make_source: MakeSource, clean_redis: Any, protocol: str, how: str
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol=protocol), f"C{uuid.uuid4().hex}"
+    key = {"Authorization": f"Bearer {source.secrets[0]}"}
+    both = sides(HIGH, LOW)
+    phone = phones.phones(protocol, f"/media/{protocol}/{source.slug}/", key, both, call_ref, {})[0]
+    socket = await phones.connect(phone, door.ws)
+    for frame in phone.frames():
+        await socket.send(frame)
+    if how == "cut":
+        await call_named(call_ref)
+        socket.transport.abort()
+    else:
+        rubbish: Any = "{oops" if protocol in ("telnyx", "plivo", "exotel") else b"123"
+        if protocol == "asterisk":
+            rubbish = "oops"
+        with contextlib.suppress(ConnectionClosed):
+            for _ in range(1 if how == "big" else 21):
+                await socket.send(b"x" * 70_000 if how == "big" else rubbish)
+        assert await close_of(socket) == (1009 if how == "big" else 1007)
+    call = await ended(call_ref)
+    assert ("cut off" if how == "cut" else "ended") in call.end_reason
+    assert audio_of(str(call.pk), CUSTOMER) == HIGH and call.counters["customer"]["received_ms"] == 500
+
+
+async def test_a_connection_id_is_taken_once(door: Server, make_source: MakeSource, clean_redis: Any) -> None:
+    source = await sync_to_async(make_source)(protocol="asterisk")
+    async with with_key(door, source, "?call=C1&role=agent") as one:
+        await one.send("MEDIA_START connection_id:same format:ulaw")
+        await one.send(LOW)
+        await call_named("C1")
+        async with with_key(door, source, "?call=C1&role=agent") as two:
+            await two.send("MEDIA_START connection_id:same format:ulaw")
+            assert await close_of(two) == 1008
+        await one.send(LOW)
+    assert (await ended("C1")).counters["agent"]["received_ms"] == 1000
