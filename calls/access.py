@@ -100,6 +100,8 @@ class MediaSource:
     one_time_tokens_required: bool
     roles: dict[str, str]
     synthetic: bool
+    networks: tuple[str, ...] = ()
+    """CIDRs its connections may come from; none: from anywhere."""
 
 
 def media_source(slug: str) -> MediaSource | None:
@@ -118,4 +120,5 @@ def media_source(slug: str) -> MediaSource | None:
         one_time_tokens_required=source.token_required,
         roles=source.roles,
         synthetic=source.synthetic,
+        networks=tuple(source.networks),
     )

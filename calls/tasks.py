@@ -30,6 +30,7 @@ from calls import (
     policy,
     record,
     retention,
+    sourcing,
     trends,
 )
 from calls.buffer import Claim, ledger
@@ -344,6 +345,12 @@ def publish_due() -> None:
 @shared_task
 def send_reset(email: str, language: str) -> None:
     forgotten.send(email, language)
+
+
+@shared_task
+def test_source(slug: str) -> None:
+    """A sample call through a source's public address."""
+    sourcing.start_test(slug)
 
 
 @shared_task

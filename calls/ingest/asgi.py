@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from django.conf import settings
 
 from calls import metrics
 from calls.access import MediaSource
@@ -113,6 +114,8 @@ class _Connection:
         except Refused as refusal:
             code, why = refusal.code, refusal.reason
             door.refuse(refusal, source.slug)
+            if source is not door.NOBODY:
+                self.hub.refused(source.slug, refusal.reason)
             if not vouched and code == POLICY:
                 await asyncio.sleep(door.REFUSAL_DELAY_S)
             with suppress(Exception):
@@ -134,7 +137,11 @@ class _Connection:
         source = await door.find_source(self.hub, slug) if slug and wire else None
         if source and (not source.enabled or wire is not WIRES.get(source.protocol)):
             source = None
+        elsewhere = source is not None and not door.is_from(source, self._peer(shake))
         vouched = wire.vouch(source or door.NOBODY, shake) if wire else Vouched("no")
+        if elsewhere and source is not None:
+            self._refused_early(source, "address not allowed", shake)
+            return None, False
         if vouched.state == "later":
             return source or door.NOBODY, False
         if source and vouched.state == "yes":
@@ -145,9 +152,23 @@ class _Connection:
             why = "nonce replayed"
         else:
             why = "bad signature" if source else "unknown source"
+        self._refused_early(source, why, shake)
+        return None, False
+
+    def _refused_early(self, source: MediaSource | None, why: str, shake: Handshake) -> None:
         metrics.MEDIA_REFUSED.labels(why).inc()
         log.warning("media handshake refused", path=shake.path[:120], reason=why)
-        return None, False
+        if source:
+            self.hub.refused(source.slug, why)
+
+    def _peer(self, shake: Handshake) -> str:
+        """Where the connection comes from; behind TRUSTED_PROXIES, what the outermost of them saw."""
+        proxies: int = settings.ALLAUTH_TRUSTED_PROXY_COUNT
+        told = [one.strip() for one in shake.headers.get("x-forwarded-for", "").split(",") if one.strip()]
+        if proxies and len(told) >= proxies:
+            return told[-proxies]
+        client = self.scope.get("client")
+        return str(client[0]) if client else ""
 
     # -- the stream
 

@@ -7,6 +7,7 @@ WebSockets come through `asgi`; anything else may come the same way.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import secrets
 import time
 from collections import deque
@@ -383,6 +384,19 @@ def _now_ms() -> int:
 NOBODY = MediaSource(0, "", 0, "", False, (secrets.token_hex(16),), "wss://nowhere/", False, {}, False)
 """Stands in for an unknown source, so that the answer takes as long; nobody knows its secret."""
 _sources: dict[str, tuple[float, MediaSource | None]] = {}
+
+
+def is_from(source: MediaSource, peer: str) -> bool:
+    """Whether the peer is in one of the source's networks; without any, everybody is."""
+    if not source.networks:
+        return True
+    try:
+        address = ipaddress.ip_address(peer)
+    except ValueError:
+        return False
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+        address = address.ipv4_mapped
+    return any(address in ipaddress.ip_network(network, strict=False) for network in source.networks)
 
 
 async def find_source(hub: Hub, slug: str) -> MediaSource | None:

@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -21,7 +22,7 @@ from celery import current_app
 from django.conf import settings
 from django.db import connection, connections
 
-from calls import metrics
+from calls import health, metrics
 from calls.buffer import CLAIM_HOPS, RedisError, StoredPiece, Writer
 from calls.ingest.session import SILENCE, Hop, Session
 from scoring.types import HOP_MS, HOP_SAMPLES, Channel
@@ -99,6 +100,8 @@ class Hub:
         self._database = ThreadPoolExecutor(4, thread_name_prefix="media-db")
         self._waking = False
         self._flusher: asyncio.Task[None] | None = None
+        self._meter = health.Meter()
+        self._notes: set[asyncio.Task[None]] = set()
 
     # -- streams
 
@@ -170,10 +173,29 @@ class Hub:
         """Until the last stream has left."""
         while self.streams:
             await asyncio.sleep(FLUSH_S)
+            if self._meter.due():
+                await self._tell()
             try:
                 await self.flush()
             except Exception:
                 log.exception("flush failed")
+
+    async def _tell(self) -> None:
+        """How each source does, for the sources page."""
+        running = [(s.source, s.session.counters.frames, s.session.lost_ms()) for s in self.streams]
+        with suppress(*DOWN):
+            await health.tell(self.writer.client, self._meter.take(running))
+
+    def refused(self, slug: str, reason: str) -> None:
+        """Note it for the sources page, without waiting."""
+
+        async def note() -> None:
+            with suppress(*DOWN):
+                await health.refused(self.writer.client, slug, reason)
+
+        task = asyncio.get_running_loop().create_task(note())
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
 
     async def flush(self) -> None:
         async with self._flushing:

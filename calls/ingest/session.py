@@ -280,6 +280,9 @@ class Session:
         ends = [min(self._legs[c].closed, waiting.get(c, self._legs[c].closed)) for c in channels]
         return max(0, (min(ends, default=0) * HOP_SAMPLES - self._shift) // PER_MS)
 
+    def lost_ms(self) -> float:
+        return sum(heard.lost_ms for heard in self.counters.channels.values())
+
     def stop(self) -> list[Hop]:
         """The end: what is left, its last hop padded with silence."""
         hops = []

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import ipaddress
 import re
 import secrets
 from typing import Any
@@ -56,6 +57,10 @@ class Source(models.Model):
         default=False, help_text="Each stream must bring a one-time token in its parameters."
     )
     roles = models.JSONField(default=default_roles)
+    networks = models.JSONField(
+        default=list, blank=True, help_text="CIDRs its connections may come from; none: from anywhere."
+    )
+    rotated_at = models.DateTimeField(null=True, blank=True)
     listen_url = models.CharField(
         max_length=300,
         blank=True,
@@ -78,6 +83,7 @@ class Source(models.Model):
     def clean(self) -> None:
         check_roles(self.roles)
         check_listen_url(self.listen_url)
+        check_networks(self.networks)
 
     def listen_address(self, external_ref: str, agent: str) -> str:
         """The phone system's own page for this call, or "" without one."""
@@ -92,6 +98,19 @@ class Source(models.Model):
     def media_url(self) -> str:
         """The exact address the phone system is given, which its signatures cover."""
         return f"{settings.MEDIA_URL_BASE}{self.media_path}"
+
+
+def check_networks(networks: Any) -> None:
+    """ValidationError unless a list of CIDRs."""
+    if not isinstance(networks, list) or len(networks) > 50:
+        raise ValidationError({"networks": "Give at most 50 networks, one a line."})
+    for network in networks:
+        try:
+            ipaddress.ip_network(str(network), strict=False)
+        except ValueError:
+            raise ValidationError(
+                {"networks": f"{str(network)[:60]!r} is no network: write it like 203.0.113.0/24."}
+            ) from None
 
 
 def check_roles(roles: Any) -> None:

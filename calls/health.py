@@ -1,0 +1,111 @@
+"""How each source does, as the media processes tell it in Redis: what runs now, and what was last refused.
+
+Losing a line of it is harmless; nothing here waits for anything.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import redis
+import redis.asyncio
+
+TOLD_EVERY_S = 2.0
+FRESH_S = 8
+KEPT_S = 30 * 86400
+PROCESS = f"{socket.gethostname()}:{os.getpid()}"
+
+
+@dataclass(frozen=True)
+class Health:
+    streams: int = 0
+    frames_per_s: float = 0.0
+    lost_ms: int = 0
+    """Of the streams that run now."""
+    refused: Mapping[str, int] = field(default_factory=dict)
+    """Reason → how often, in the last month it was refused at all."""
+    last_reason: str = ""
+    last_at: float | None = None
+    """Seconds since 1970."""
+
+
+async def tell(client: redis.asyncio.Redis, now: Mapping[str, Mapping[str, float]]) -> None:
+    """What runs in this process, by source: streams, frames_per_s, lost_ms."""
+    async with client.pipeline(transaction=False) as pipe:
+        for slug, numbers in now.items():
+            key = f"source:{slug}:now"
+            pipe.hset(key, PROCESS, json.dumps({**numbers, "at": time.time()}))
+            pipe.expire(key, 60)
+        await pipe.execute()
+
+
+async def refused(client: redis.asyncio.Redis, slug: str, reason: str) -> None:
+    """Of a source that exists. The reason's words after a colon are the sender's own, and left out."""
+    key, plain = f"source:{slug}:refused", reason.partition(":")[0][:80]
+    async with client.pipeline(transaction=False) as pipe:
+        pipe.hincrby(key, plain, 1)
+        pipe.hset(f"source:{slug}:last", mapping={"reason": plain, "at": str(time.time())})
+        pipe.expire(key, KEPT_S)
+        pipe.expire(f"source:{slug}:last", KEPT_S)
+        await pipe.execute()
+
+
+def read(client: redis.Redis, slug: str) -> Health:
+    """Of all media processes together. redis.RedisError when nobody can tell."""
+    with client.pipeline(transaction=False) as pipe:
+        pipe.hgetall(f"source:{slug}:now")
+        pipe.hgetall(f"source:{slug}:refused")
+        pipe.hgetall(f"source:{slug}:last")
+        now, counts, last = pipe.execute()
+    told = [row for row in map(_row, now.values()) if row and time.time() - row.get("at", 0) < FRESH_S]
+    return Health(
+        streams=round(sum(row.get("streams", 0) for row in told)),
+        frames_per_s=sum(row.get("frames_per_s", 0.0) for row in told),
+        lost_ms=round(sum(row.get("lost_ms", 0) for row in told)),
+        refused=Counter({name.decode(): int(n) for name, n in counts.items()}),
+        last_reason=last.get(b"reason", b"").decode(),
+        last_at=float(last[b"at"]) if b"at" in last else None,
+    )
+
+
+def _row(raw: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+class Meter:
+    """Frames of each source since the last telling, in one media process."""
+
+    def __init__(self) -> None:
+        self._frames: Counter[str] = Counter()
+        self._at = time.monotonic()
+
+    def due(self) -> bool:
+        return time.monotonic() - self._at >= TOLD_EVERY_S
+
+    def take(self, streams: Iterable[tuple[str, int, float]]) -> dict[str, dict[str, float]]:
+        """`streams`: (source, frames so far, milliseconds lost) of each that runs."""
+        span, self._at = max(0.1, time.monotonic() - self._at), time.monotonic()
+        totals: dict[str, dict[str, float]] = {}
+        frames: Counter[str] = Counter()
+        for slug, count, lost_ms in streams:
+            row = totals.setdefault(slug, {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0})
+            row["streams"] += 1
+            row["lost_ms"] += lost_ms
+            frames[slug] += count
+        for slug, row in totals.items():
+            row["frames_per_s"] = round(max(0, frames[slug] - self._frames.get(slug, 0)) / span, 1)
+        for slug in self._frames.keys() - frames.keys():
+            totals[slug] = {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0}
+        self._frames = frames
+        return totals

@@ -1,0 +1,203 @@
+"""/sources/: where calls come from, how each does, its secrets, and a sample call to try it; admins only."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from django import forms
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Count, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.functional import Promise
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.http import require_POST
+
+from calls import health, sourcing, tasks
+from calls.choices import CallStatus
+from calls.ingest.wires import WIRES
+from calls.models import Source
+from calls.views.people import admin_of, for_admins
+from scoring.types import Channel
+
+OWN_LEGS = {Channel.CUSTOMER.value: Channel.CUSTOMER.value, Channel.AGENT.value: Channel.AGENT.value}
+REASONS: dict[str, str | Promise] = {
+    "bad signature": gettext_lazy(
+        "The signature or password did not fit: compare the secret, and the public address."
+    ),
+    "nonce replayed": gettext_lazy(
+        "A signed handshake was sent twice: a replay, or a proxy that repeats requests."
+    ),
+    "address not allowed": gettext_lazy("It came from an address outside the networks allowed here."),
+    "bad token": gettext_lazy("The one-time token was missing, wrong or too old."),
+    "token used": gettext_lazy("A one-time token was used twice."),
+    "stream replayed": gettext_lazy("The same stream began twice."),
+    "full": gettext_lazy("There were too many streams at once, or the buffer was full."),
+    "faster than real time": gettext_lazy("Audio came faster than it can be spoken."),
+    "call too long": gettext_lazy("A call ran longer than is taken."),
+    "frame too big": gettext_lazy("A message was larger than is taken."),
+    "malformed frames": gettext_lazy("Too many messages could not be read: is the protocol the right one?"),
+    "no start": gettext_lazy("It connected and said nothing that begins a stream."),
+    "closed before start": gettext_lazy("It connected and went away before a stream began."),
+    "no leg of the source": gettext_lazy("It named legs that are not mapped here: see which leg is whose."),
+    "no database": gettext_lazy("The database did not answer, so the call had no row."),
+}
+
+
+class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
+    caller = forms.CharField(
+        max_length=40, label=gettext_lazy("The caller’s leg, as the phone system names it")
+    )
+    agent = forms.CharField(max_length=40, label=gettext_lazy("The agent’s leg"))
+    networks = forms.CharField(
+        required=False,
+        label=gettext_lazy("Networks it may come from, one a line; empty: anywhere"),
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "203.0.113.0/24"}),
+    )
+
+    class Meta:
+        model = Source
+        fields = ("name", "slug", "protocol", "team", "enabled", "token_required", "keep_audio", "listen_url")
+        labels = {
+            "name": gettext_lazy("Name"),
+            "slug": gettext_lazy("Last part of its address"),
+            "protocol": gettext_lazy("Phone system"),
+            "team": gettext_lazy("Team"),
+            "enabled": gettext_lazy("Calls are taken"),
+            "token_required": gettext_lazy("Each stream must bring a one-time token"),
+            "keep_audio": gettext_lazy("Keep the audio of its calls, where the site does"),
+            "listen_url": gettext_lazy("Page of the phone system to listen in, with {call} and {agent}"),
+        }
+        help_texts = dict.fromkeys(fields, "")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        known = self.instance.pk is not None
+        for name in ("slug", "protocol", "team") if known else ():
+            self.fields[name].disabled = True  # its calls hang on them, and phone systems know the address
+        for name in ("caller", "agent"):
+            self.fields[name].required = known
+        if known:
+            legs = {channel: leg for leg, channel in self.instance.roles.items()}
+            self.initial["caller"], self.initial["agent"] = legs.get("customer", ""), legs.get("agent", "")
+            self.initial["networks"] = "\n".join(self.instance.networks)
+
+    def clean(self) -> dict[str, Any]:
+        found: dict[str, Any] = super().clean() or {}
+        protocol = found.get("protocol") or self.instance.protocol
+        named = dict(WIRES[protocol].roles) if protocol in WIRES else {}
+        usual = {channel: leg for leg, channel in (named or OWN_LEGS).items()}
+        caller = found.get("caller") or usual.get("customer", "customer")
+        agent = found.get("agent") or usual.get("agent", "agent")
+        roles = {caller: Channel.CUSTOMER.value, agent: Channel.AGENT.value}
+        if len(roles) == 2:
+            self.instance.roles = roles
+        else:
+            self.add_error(
+                "caller", _("Map two legs: the caller’s and the agent’s are one and the same here.")
+            )
+        self.instance.networks = [
+            line.strip() for line in found.get("networks", "").splitlines() if line.strip()
+        ]
+        return found
+
+
+@for_admins
+def sources(request: HttpRequest) -> HttpResponse:
+    live = Count("calls", filter=Q(calls__status=CallStatus.LIVE))
+    rows = [(row, health_of(row.slug)) for row in Source.objects.select_related("team").annotate(live=live)]
+    return render(request, "sources/sources.html", {"section": "sources", "rows": rows})
+
+
+@for_admins
+def source(request: HttpRequest, pk: int | None = None) -> HttpResponse:
+    """Settings, secrets, health and a test of one; without `pk`, a new one."""
+    found = get_object_or_404(Source.objects.select_related("team"), pk=pk) if pk is not None else Source()
+    before = sourcing.values(found) if pk is not None else {}
+    form = SourceForm(request.POST or None, instance=found)
+    if request.method == "POST" and form.is_valid():
+        made = form.save(commit=False)
+        sourcing.save(made, admin_of(request), before)
+        if pk is None:
+            request.session[f"source {made.pk}"] = made.protocol not in sourcing.GIVEN
+        messages.success(request, _("Saved."))
+        return redirect("source", made.pk)
+    shown = Source.objects.select_related("team").get(pk=pk) if pk is not None else None
+    context: dict[str, Any] = {"section": "sources", "form": form, "source": shown}
+    if shown is not None:
+        context |= {
+            "health": health_of(shown.slug),
+            "live": shown.calls.filter(status=CallStatus.LIVE).count(),
+            "secret": shown.secret if request.session.pop(f"source {pk}", False) else "",
+            "given": shown.protocol in sourcing.GIVEN,
+            "address": shown.media_url,
+            "tried": tried(shown.slug),
+            "recipe": f"docs/connect/{RECIPES.get(str(shown.protocol), shown.protocol)}.md",
+        }
+    return render(request, "sources/source.html", context)
+
+
+RECIPES = {
+    "audiohook": "genesys", "signalwire": "family", "telnyx": "family", "plivo": "family", "exotel": "family",
+}  # fmt: skip
+
+
+@for_admins
+@require_POST
+def act(request: HttpRequest, pk: int) -> HttpResponse:
+    """A new secret, the end of the old one, a sample call."""
+    found, do = get_object_or_404(Source, pk=pk), request.POST.get("do", "")
+    try:
+        if do == "rotate":
+            given = request.POST.get("secret", "")
+            sourcing.rotate(found, admin_of(request), given)
+            request.session[f"source {pk}"] = not given.strip()
+            messages.success(request, _("Both secrets are good until you drop the old one."))
+        elif do == "drop":
+            sourcing.drop_old(found, admin_of(request))
+            messages.success(request, _("Only the new secret is good now."))
+        elif do == "test":
+            if not found.enabled:
+                raise sourcing.Refused(_("Calls are not taken from it: switch that on first."))
+            tasks.test_source.delay(found.slug)
+            messages.success(request, _("A sample call is on its way: load the page again in ten seconds."))
+        else:
+            raise sourcing.Refused(_("Nothing was asked for."))
+    except sourcing.Refused as refused:
+        messages.error(request, str(refused))
+    return redirect("source", pk)
+
+
+def health_of(slug: str) -> dict[str, Any] | None:
+    """In words; None while Redis does not answer."""
+    try:
+        told = health.read(redis.Redis.from_url(settings.REDIS_URL, socket_timeout=1), slug)
+    except (redis.RedisError, OSError):
+        return None
+    at = datetime.fromtimestamp(told.last_at, UTC) if told.last_at else None
+    refused = sorted(told.refused.items(), key=lambda item: -item[1])
+    return {
+        "streams": told.streams,
+        "frames": round(told.frames_per_s),
+        "lost_s": round(told.lost_ms / 1000, 1),
+        "refused": sum(told.refused.values()),
+        "reasons": [(words_for(reason), n) for reason, n in refused[:8]],
+        "last": words_for(told.last_reason) if told.last_reason else "",
+        "last_at": at,
+    }
+
+
+def words_for(reason: str) -> str:
+    return str(REASONS.get(reason, reason))
+
+
+def tried(slug: str) -> dict[str, Any] | None:
+    try:
+        told = sourcing.last_test(slug)
+    except (redis.RedisError, OSError, ValueError):
+        return None
+    return {**told, "at": datetime.fromtimestamp(told["at"], UTC)} if told else None
