@@ -295,18 +295,19 @@ redis.call('ZREM', 'closing', call)
 return dropped
 """
 
-# ARGV: call, channel, first hop, samples of it that stay, one sample of silence.
+# ARGV: call, channel, first and last sample of a span (last exclusive), samples in a hop, silence.
 SILENCE = """
-local stem = ARGV[1] .. ':' .. ARGV[2]
-local high = tonumber(redis.call('HGET', 'span:' .. ARGV[1], ARGV[2] .. ':end') or 0)
-local silenced = 0
-for n = tonumber(ARGV[3]), high - 1 do
-  local key = 'audio:' .. stem .. ':' .. n
+local from, to, size, silenced = tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), 0
+for n = math.floor(from / size), math.ceil(to / size) - 1 do
+  local key = 'audio:' .. ARGV[1] .. ':' .. ARGV[2] .. ':' .. n
   local audio = redis.call('GET', key)
   if audio then
-    local keep = 1 + (n == tonumber(ARGV[3]) and tonumber(ARGV[4]) or 0)
-    redis.call('SET', key, string.sub(audio, 1, keep) .. string.rep(ARGV[5], #audio - keep), 'KEEPTTL')
-    silenced = silenced + 1
+    local a, b = math.max(0, from - n * size), math.min(#audio - 1, to - n * size)
+    if a < b then
+      local quiet = string.sub(audio, 1, 1 + a) .. string.rep(ARGV[6], b - a) .. string.sub(audio, 2 + b)
+      redis.call('SET', key, quiet, 'KEEPTTL')
+      silenced = silenced + 1
+    end
   end
 end
 return silenced
@@ -377,9 +378,10 @@ class Writer:
         args = [call_id, "" if at_ms is None else at_ms, stream, *(c.value for c in channels)]
         return bool(await self._leave(args=args))
 
-    async def silence(self, call_id: str, channel: Channel, index: int, keep: int, silence: bytes) -> int:
-        """Overwrite stored audio from sample `keep` of hop `index` on; how many hops there were."""
-        return int(await self._silence(args=[call_id, channel.value, index, keep, silence]))
+    async def silence(self, call_id: str, channel: Channel, start: int, stop: int, silence: bytes) -> int:
+        """Overwrite stored mu-law between these samples of the call; in how many hops."""
+        args = [call_id, channel.value, start, stop, HOP_SAMPLES, silence]
+        return int(await self._silence(args=args))
 
     async def resume(self, call_id: str) -> dict[Channel, int]:
         """The call goes on: not closing any more. The first free index of each channel."""

@@ -224,9 +224,9 @@ class Line:
         if self._early is not None:
             self._cut_early(said.since_ms)
             return
-        since = self.session.cut(said.since_ms)
-        self.stream.silence(since)
-        task = asyncio.create_task(self.hub.purge(self.stream, since))
+        span = self.session.cut(said.since_ms)
+        self.stream.silence(span)
+        task = asyncio.create_task(self.hub.purge(self.stream, span))
         self._purging.add(task)
         task.add_done_callback(self._purging.discard)
 

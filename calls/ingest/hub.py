@@ -66,12 +66,13 @@ class Stream:
         now = int(time.time() * 1000)
         self.waiting.extend(Waiting(hop, now) for hop in hops)
 
-    def silence(self, since: int) -> None:
-        """Nothing that waits keeps its sound from sample `since` of the stream on."""
+    def silence(self, span: tuple[int, int]) -> None:
+        """Nothing that waits keeps its sound between these samples of the stream."""
         for place, (hop, received_ms) in enumerate(self.waiting):
-            keep = max(0, since - hop.index * HOP_SAMPLES)
-            if keep < len(hop.payload):
-                quiet = hop.payload[:keep].ljust(len(hop.payload), SILENCE)
+            size = len(hop.payload)
+            start, stop = (min(size, max(0, edge - hop.index * HOP_SAMPLES)) for edge in span)
+            if start < stop:
+                quiet = hop.payload[:start] + SILENCE * (stop - start) + hop.payload[stop:]
                 self.waiting[place] = Waiting(Hop(hop.channel, hop.index, quiet), received_ms)
 
     def stored_ms(self) -> int:
@@ -229,19 +230,18 @@ class Hub:
                 batch.append((stream, piece))
         return batch
 
-    async def purge(self, stream: Stream, since: int) -> None:
-        """Silence what is on its way from sample `since` of the stream on: here, and in the buffer."""
-        index, keep = divmod(since, HOP_SAMPLES)
+    async def purge(self, stream: Stream, span: tuple[int, int]) -> None:
+        """Silence what is on its way between these samples of the stream: here, and in the buffer."""
         for wait_s in PURGE_TRIES_S:
             await asyncio.sleep(wait_s)
             async with self._flushing:  # no write of before may come after
-                stream.silence(since)
+                stream.silence(span)
                 if not stream.call_id:
                     return
-                first = stream.base_index + index
+                start, stop = (stream.base_index * HOP_SAMPLES + edge for edge in span)
                 try:
                     for channel in stream.channels:
-                        await self.writer.silence(stream.call_id, channel, first, keep, SILENCE)
+                        await self.writer.silence(stream.call_id, channel, start, stop, SILENCE)
                     return
                 except DOWN as error:
                     log.error("could not silence a pause in the buffer", error=str(error))

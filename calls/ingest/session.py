@@ -268,12 +268,13 @@ class Session:
             hops, leg.out = hops + leg.out, []
         return hops
 
-    def cut(self, since_ms: int) -> int:
-        """Forget what open hops hold from `since_ms` of the stream on; that moment, in hops' samples."""
+    def cut(self, since_ms: int) -> tuple[int, int]:
+        """Forget what open hops hold from `since_ms` of the stream on. The span that must be forgotten
+        everywhere, in hops' samples: from then to the end of what has come."""
         since = max(0, since_ms) * PER_MS + self._shift
         for leg in self._legs.values():
             leg.cut(since)
-        return since
+        return since, max(since, *(leg.expected for leg in self._legs.values()))
 
     def stored_ms(self, channels: Iterable[Channel], waiting: Mapping[Channel, int]) -> int:
         """Up to where of the stream nothing is open any more, nor `waiting` (first hop of a channel)."""

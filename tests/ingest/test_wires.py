@@ -273,7 +273,7 @@ async def test_audiohook_a_reconnect_goes_on_in_the_same_call(
             await client.open(conversation)
             await socket.send(woven(HIGH, LOW))
             await client.close("reconnect")
-    await call_named(conversation, lambda call: call.counters["customer"]["received_ms"] == 1000)
+    await call_named(conversation, lambda c: c.counters.get("customer", {}).get("received_ms") == 1000)
     assert await Call.objects.acount() == 1
 
 
@@ -460,7 +460,7 @@ async def test_asterisk_two_legs_are_one_call(
         await call_named(call_ref, lambda c: c.counters.get(second, {}).get("received_ms") == 500)
         assert ledger.client.zscore("closing", str(call.pk)) is None  # the other leg goes on
         await one.send(sound[first])
-    call = await call_named(call_ref, lambda c: c.counters[first]["received_ms"] == 1500)
+    call = await call_named(call_ref, lambda c: c.counters.get(first, {}).get("received_ms") == 1500)
     assert await Call.objects.acount() == 1 and not call.notes
     assert audio_of(str(call.pk), Channel(first)) == sound[first] * 3
     other = audio_of(str(call.pk), Channel(second)).strip(b"\xff")
