@@ -25,6 +25,7 @@ class Protocol(models.TextChoices):
     VONAGE = "vonage", "Vonage"
     AUDIOHOOK = "audiohook", "Genesys Cloud AudioHook"
     ASTERISK = "asterisk", "Asterisk chan_websocket"
+    AUDIOSOCKET = "audiosocket", "Asterisk AudioSocket"
     FREESWITCH = "freeswitch", "FreeSWITCH mod_audio_stream, mod_audio_fork"
     STREAM = "stream", _("Stream of our own (empathy.v1)")
 
@@ -103,6 +104,7 @@ class Scope(models.TextChoices):
     TRENDS = "trends", _("Trends of agents and teams")
     RUBRICS = "rubrics", _("Rubrics")
     EXPORT = "export", _("Exports: CSV and Parquet")
+    FEED = "feed", _("Send calls: reservations, recordings and transcripts")
 
 
 class HookEvent(models.TextChoices):

@@ -144,6 +144,43 @@ def _family(
     return Phone(path, headers, (opening,), frames, ('{"event":"stop"}',), per_tick=2)
 
 
+async def play_audiosocket(
+    address: str,
+    legs: Sequence[tuple[uuid.UUID, bytes]],
+    *,
+    speed: float = 1.0,
+    started: Callable[[], None] = lambda: None,
+) -> None:
+    """Legs (their reserved UUID, mu-law) as Asterisk sends them to `address`, HOST:PORT. SimulationError."""
+    host, _, port = address.rpartition(":")
+    try:
+        sockets = [await asyncio.open_connection(host.strip("[]"), int(port)) for _ in legs]
+    except (OSError, ValueError) as error:
+        raise SimulationError(
+            f"Nothing answers at {address or 'AUDIOSOCKET'} ({error}): the media process listens where its "
+            "AUDIOSOCKET says."
+        ) from error
+    started()
+    loop, begin = asyncio.get_running_loop(), asyncio.get_running_loop().time()
+
+    async def one(writer: asyncio.StreamWriter, name: uuid.UUID, sound: bytes) -> None:
+        try:
+            writer.write(b"\x01\x00\x10" + name.bytes)
+            for n, at in enumerate(range(0, len(sound), FRAME_BYTES)):
+                part = linear(sound[at : at + FRAME_BYTES])
+                writer.write(b"\x10" + len(part).to_bytes(2, "big") + part)
+                await writer.drain()
+                await asyncio.sleep(max(0, begin + (n + 1) * FRAME_MS / 1000 / speed - loop.time()))
+            writer.write(b"\x00\x00\x00")
+            await writer.drain()
+        except ConnectionError as error:
+            raise SimulationError(f"The server ended the stream ({error}).") from error
+        finally:
+            writer.close()
+
+    await asyncio.gather(*(one(w, name, sound) for (_, w), (name, sound) in zip(sockets, legs, strict=True)))
+
+
 async def connect(phone: Phone, base_url: str) -> ClientConnection:
     """Connected, and answered where the protocol answers. SimulationError says why not."""
     url = base_url.rstrip("/") + phone.path

@@ -17,7 +17,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from calls import auditing, phones
+from calls import auditing, phones, reservations
 from calls.access import MediaSource, media_source
 from calls.choices import Did, Protocol
 from calls.ingest import auth, signatures
@@ -156,6 +156,11 @@ async def _play(source: MediaSource, ref: str) -> None:
                 parameters=named,
             )
         )
+        return
+    if source.protocol == Protocol.AUDIOSOCKET:
+        pair = reservations.reserve(_redis(), source.slug, ref, parameters=named)
+        sounds = [(pair.customer, both.customer), (pair.agent, both.agent)]
+        await phones.play_audiosocket(settings.AUDIOSOCKET_PUBLIC, sounds)
         return
     headers = {"Authorization": f"Bearer {source.secrets[0]}"}
     if source.protocol == Protocol.AUDIOHOOK:

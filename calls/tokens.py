@@ -27,8 +27,8 @@ class Refused(ValueError):
 
 
 def scopes_for(user: User) -> list[Scope]:
-    """Agents answer no alerts; everything else is narrowed by what each person may see."""
-    return [scope for scope in Scope if scope is not Scope.ACT or access.may_see_floor(user)]
+    """Agents answer no alerts and send no calls; everything else is narrowed by what each person may see."""
+    return [scope for scope in Scope if scope not in (Scope.ACT, Scope.FEED) or access.may_see_floor(user)]
 
 
 def make(owner: User, name: str, scopes: Sequence[str], days: int) -> tuple[ApiToken, str]:

@@ -121,7 +121,7 @@ class Demo:
 
     def run(self) -> None:
         began = time.monotonic()
-        for port in (self.port, self.port + 1):
+        for port in (self.port, self.port + 1, self.port + 2):
             _require_free(self.host, port)
         self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
@@ -162,6 +162,7 @@ class Demo:
             "PYTHONUNBUFFERED": "1",
             "KEEP_AUDIO": "1",  # of the made-up calls: seed_demo says so for their source alone
             "AUDIO_DIR": str(self.state / "audio"),
+            "AUDIOSOCKET": f"127.0.0.1:{self.port + 2}",
         } | inherited
         self.env |= {
             "DATABASE_URL": urls.database,

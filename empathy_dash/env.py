@@ -41,6 +41,15 @@ def integer(name: str, default: int) -> int:
         raise EnvError(f"{name}={value!r}: use a whole number") from error
 
 
+def address(name: str) -> str:
+    """HOST:PORT to listen at, or nothing."""
+    value = text(name)
+    host, _, port = value.rpartition(":")
+    if value and not (host and port.isdecimal() and 0 < int(port) < 65536):
+        raise EnvError(f"{name}={value!r}: use HOST:PORT, e.g. 127.0.0.1:9092")
+    return value
+
+
 def words(name: str, default: str = "") -> list[str]:
     return [word.strip() for word in text(name, default).split(",") if word.strip()]
 

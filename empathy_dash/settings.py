@@ -20,6 +20,8 @@ ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver
 PORT = env.integer("PORT", 8000)
 PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
 MEDIA_URL_BASE = env.text("MEDIA_PUBLIC_URL", f"ws://127.0.0.1:{PORT + 1}").rstrip("/")
+AUDIOSOCKET = env.address("AUDIOSOCKET")
+AUDIOSOCKET_PUBLIC = env.text("AUDIOSOCKET_PUBLIC", AUDIOSOCKET)
 CSRF_TRUSTED_ORIGINS = [PUBLIC_URL] if PUBLIC_URL.startswith("http") else []
 USE_HTTPS = PUBLIC_URL.startswith("https://")
 if USE_HTTPS and SECRET_KEY.startswith("insecure-"):

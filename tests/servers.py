@@ -56,6 +56,8 @@ class Server:
     process: subprocess.Popen[bytes]
     port: int
     log: Path
+    audiosocket: str = ""
+    """HOST:PORT, where it listens for that."""
 
     @property
     def http(self) -> str:

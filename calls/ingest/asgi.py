@@ -19,11 +19,11 @@ from django.conf import settings
 
 from calls import metrics
 from calls.access import MediaSource
-from calls.ingest import door
-from calls.ingest.door import BAD_DATA, BROKEN, NORMAL, POLICY, TOO_BIG, Line, Refused
+from calls.ingest import audiosocket, door, talking
+from calls.ingest.door import BROKEN, NORMAL, POLICY, TOO_BIG, Refused
 from calls.ingest.hub import Hub, hub
 from calls.ingest.wires import WIRES, Vouched, Wire
-from calls.ingest.words import Begin, End, Handshake, Said, Say, Talk, Unusable
+from calls.ingest.words import Handshake, Say, Talk
 
 log = structlog.get_logger(__name__)
 Scope = MutableMapping[str, Any]
@@ -31,9 +31,6 @@ Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
 PATH = re.compile(r"^/media/(?P<protocol>[a-z]{1,20})/(?P<slug>[-\w]{1,60})/?$")
-START_S = 10.0
-"""From accept to the start message."""
-IDLE_S = 30.0
 GOODBYE_S = 10.0
 """For a phone system that closes the socket itself, after its last word."""
 NONCE_TTL_S = 60
@@ -58,12 +55,21 @@ async def _http(scope: Scope, send: Send) -> None:
 
 async def _lifespan(receive: Receive, send: Send) -> None:
     """Streams flush themselves as the server disconnects them; this catches what is left."""
+    sockets: audiosocket.Door | None = None
     while True:
         message = await receive()
         if message["type"] == "lifespan.startup":
+            try:
+                sockets = await audiosocket.open_door(hub()) if settings.AUDIOSOCKET else None
+            except OSError as error:
+                why = f"AudioSocket cannot listen at {settings.AUDIOSOCKET}: {error}"
+                await send({"type": "lifespan.startup.failed", "message": why})
+                return
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             with suppress(Exception):
+                if sockets:
+                    await sockets.close()
                 await hub().close()
             await send({"type": "lifespan.shutdown.complete"})
             return
@@ -119,7 +125,7 @@ class _Connection:
             if not vouched and code == POLICY:
                 await asyncio.sleep(door.REFUSAL_DELAY_S)
             with suppress(Exception):
-                await self._say(talk.refusal(code, why))
+                await self.say(talk.refusal(code, why))
         except Exception:
             code, why = BROKEN, "internal error"
             log.exception("media stream broke", source=source.slug)
@@ -173,14 +179,14 @@ class _Connection:
     # -- the stream
 
     async def _stream(self, source: MediaSource, wire: Wire, talk: Talk, vouched: bool) -> None:
-        begun = await self._wait_for_begin(talk)
+        begun = await talking.wait_for_begin(self, talk)
         if begun is None:
             return
         begin, rest = begun
         line = await door.admit(self.hub, source, begin, wire.roles, vouched=vouched)
         why, reason = None, "The audio stream broke off."
         try:
-            reason = await self._listen(line, talk, rest)
+            reason = await talking.listen(self, line, talk, rest)
         except Refused as refusal:
             why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
         finally:
@@ -188,64 +194,7 @@ class _Connection:
         if why:
             raise why
 
-    async def _wait_for_begin(self, talk: Talk) -> tuple[Begin, list[Said]] | None:
-        """The beginning, and what was said with it. None for a stream that only asked whether we are here."""
-        malformed = 0
-        try:
-            async with asyncio.timeout(START_S):
-                while malformed < door.MAX_MALFORMED:
-                    if (frame := await self._frame()) is None:
-                        raise Refused(NORMAL, "closed before start")
-                    said = list(talk.hear(frame))
-                    for place, one in enumerate(said):
-                        if isinstance(one, Begin):
-                            return one, said[place + 1 :]
-                        if isinstance(one, Say):
-                            await self._say([one.text])
-                        elif isinstance(one, Unusable):
-                            raise Refused(one.code, one.reason)
-                        elif isinstance(one, End):
-                            return None
-                    malformed += 0 if any(isinstance(one, Say) for one in said) else 1
-        except TimeoutError:
-            raise Refused(POLICY, "no start") from None
-        raise Refused(BAD_DATA, "no start")
-
-    async def _listen(self, line: Line, talk: Talk, rest: Iterable[Said]) -> str:
-        """Frames until an end; returns why it ended, in words for the call's record."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(IDLE_S) as deadline:
-                line.stream.end_early = lambda: deadline.reschedule(loop.time())
-                touched = loop.time()
-                if end := await self._take(line, rest):
-                    return end
-                while (frame := await self._frame()) is not None:
-                    if end := await self._take(line, talk.hear(frame)):
-                        return end
-                    now = loop.time()
-                    if now - touched > 1 and not line.superseded:
-                        touched = now
-                        line.check()
-                        await self._say(talk.tick(line.stored_ms()))
-                        deadline.reschedule(now + IDLE_S)
-                return "The audio stream was cut off."
-        except TimeoutError:
-            if line.superseded:
-                return "The audio went on in a new stream."
-            return f"No audio for {IDLE_S:.0f} s."
-
-    async def _take(self, line: Line, said: Iterable[Said]) -> str:
-        for one in said:
-            if isinstance(one, Say):
-                await self._say([one.text])
-            elif isinstance(one, End):
-                return one.reason
-            else:
-                line.take(one)
-        return ""
-
-    async def _say(self, texts: Iterable[str]) -> None:
+    async def say(self, texts: Iterable[str]) -> None:
         for text in texts:
             if not self.gone:
                 await self.send({"type": "websocket.send", "text": text})
@@ -253,10 +202,10 @@ class _Connection:
     async def _wait_for_goodbye(self, talk: Talk) -> None:
         with suppress(TimeoutError, Refused):
             async with asyncio.timeout(GOODBYE_S):
-                while not self.gone and (frame := await self._frame()) is not None:
-                    await self._say(one.text for one in talk.hear(frame) if isinstance(one, Say))
+                while not self.gone and (frame := await self.frame()) is not None:
+                    await self.say(one.text for one in talk.hear(frame) if isinstance(one, Say))
 
-    async def _frame(self) -> str | bytes | None:
+    async def frame(self) -> str | bytes | None:
         """The next frame; None once the socket is closed."""
         message = await self.receive()
         if message["type"] != "websocket.receive":

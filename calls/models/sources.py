@@ -97,6 +97,8 @@ class Source(models.Model):
     @property
     def media_url(self) -> str:
         """The exact address the phone system is given, which its signatures cover."""
+        if self.protocol == Protocol.AUDIOSOCKET:
+            return str(settings.AUDIOSOCKET_PUBLIC)
         return f"{settings.MEDIA_URL_BASE}{self.media_path}"
 
 

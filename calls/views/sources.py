@@ -142,8 +142,10 @@ def source(request: HttpRequest, pk: int | None = None) -> HttpResponse:
 
 
 RECIPES = {
-    "audiohook": "genesys", "signalwire": "family", "telnyx": "family", "plivo": "family", "exotel": "family",
-}  # fmt: skip
+    "audiohook": "genesys",
+    "audiosocket": "asterisk",
+    **dict.fromkeys(("signalwire", "telnyx", "plivo", "exotel"), "family"),
+}
 
 
 @for_admins

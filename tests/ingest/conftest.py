@@ -26,16 +26,18 @@ def door(django_db_setup: None, django_db_blocker: Any) -> Iterator[Server]:
     """A media process for all tests of this room."""
     from tests.servers import free_port
 
-    port = free_port()
+    port, plain = free_port(), free_port()
+    own = {"MEDIA_PUBLIC_URL": f"ws://127.0.0.1:{port}", "AUDIOSOCKET": f"127.0.0.1:{plain}"}
     with django_db_blocker.unblock():
-        with media_server(port, MEDIA_PUBLIC_URL=f"ws://127.0.0.1:{port}") as server:
+        with media_server(port, **own) as server:
+            server.audiosocket = own["AUDIOSOCKET"]
             yield server
 
 
 @pytest.fixture
 def make_source(billing: Team, door: Server, settings: Any) -> Callable[..., MediaSource]:
     """A source as the media process at `door` will see it. Never the same slug: it caches them."""
-    settings.MEDIA_URL_BASE = door.ws
+    settings.MEDIA_URL_BASE, settings.AUDIOSOCKET_PUBLIC = door.ws, door.audiosocket
 
     def make(**fields: Any) -> MediaSource:
         slug = f"line-{uuid.uuid4().hex[:8]}"

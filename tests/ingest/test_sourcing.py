@@ -21,7 +21,7 @@ Make = Callable[..., MediaSource]
 
 
 @pytest.mark.parametrize(
-    "protocol", ["twilio", "audiohook", "stream", "asterisk", "freeswitch", "vonage", "telnyx"]
+    "protocol", ["twilio", "audiohook", "stream", "asterisk", "freeswitch", "vonage", "telnyx", "audiosocket"]
 )
 def test_a_sample_call_goes_through_and_leaves_nothing(
     make_source: Make, rubric: RubricVersion, protocol: str

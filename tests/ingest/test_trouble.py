@@ -14,7 +14,7 @@ import pytest
 
 from calls.access import MediaSource
 from calls.buffer import Ledger, Writer
-from calls.ingest import asgi, auth, door, hub
+from calls.ingest import asgi, auth, door, hub, talking
 from calls.record import OpenCall, Opened
 from empathy_dash import embedded
 from scoring.types import Channel
@@ -102,14 +102,14 @@ def hop(at: int) -> str:
 async def test_a_call_of_nothing_but_silence_ends_as_idle(
     rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(asgi, "IDLE_S", 0.2)
+    monkeypatch.setattr(talking, "IDLE_S", 0.2)
     line = Line().say(start("CA1", "MZ1"), hop(0))
     assert await line.close_code() == 1000
     assert rows.ended[0][1].startswith("No audio for") and rows.ended[0][2]["customer"]["received_ms"] == 500
 
 
 async def test_who_never_starts_is_shown_out(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(asgi, "START_S", 0.1)
+    monkeypatch.setattr(talking, "START_S", 0.1)
     assert await Line().say(message("connected")).close_code() == 1008
     assert not rows.opened
 

@@ -9,14 +9,15 @@ import time
 import uuid
 from typing import Any
 
+import redis
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 from django.db import OperationalError, connection
 
-from calls import phones
+from calls import phones, reservations
 from calls.access import MediaSource, media_source
+from calls.choices import Protocol
 from calls.ingest import auth, signatures
-from calls.ingest.wires import WIRES
 from calls.models import Call, Source
 from calls.simulate import MAX_SPEED, Plan, Sides, SimulationError, legs, play, read_stereo, read_two
 from scoring.audio import AudioError
@@ -37,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--protocol",
             default="",
-            choices=["", *WIRES],
+            choices=["", *Protocol.values],
             help="what the phone system speaks (the source's own)",
         )
         parser.add_argument(
@@ -78,6 +79,17 @@ class Command(BaseCommand):
         looker = threading.Thread(target=self.tell, args=(source, plan.call_sid), daemon=True)
         if source.protocol in ("twilio", "signalwire"):
             sent = asyncio.run(play(plan, started=looker.start))
+        elif source.protocol == "audiosocket":
+            pair = reservations.reserve(
+                redis.Redis.from_url(settings.REDIS_URL),
+                source.slug,
+                plan.call_sid,
+                parameters=dict(plan.parameters),
+            )
+            sounds = [(pair.customer, both.customer), (pair.agent, both.agent)]
+            address = settings.AUDIOSOCKET_PUBLIC
+            asyncio.run(phones.play_audiosocket(address, sounds, speed=speed, started=looker.start))
+            sent = both.seconds
         else:
             path = f"/media/{source.protocol}/{source.slug}/"
             calls = phones.phones(

@@ -1,0 +1,93 @@
+"""What other systems send in: places for phone legs that bring nothing but a number."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+from django.conf import settings
+from django.http import Http404
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers, status
+from rest_framework.exceptions import APIException
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from calls import access, reservations
+from calls.api.pages import only_known
+from calls.api.problems import Conflict
+from calls.api.rights import person
+from calls.choices import Protocol, Scope
+from calls.ingest.audiosocket import RATES_HZ
+from calls.ingest.words import texts
+from calls.models import Source
+
+
+class Away(APIException):
+    status_code = 503
+    default_detail = "Redis does not answer: try again in a few seconds."
+    default_code = "away"
+
+
+class Asking(serializers.Serializer[Any]):
+    source = serializers.SlugField(max_length=60, help_text="Slug of an enabled AudioSocket source.")
+    call_ref = serializers.CharField(max_length=120, help_text="The phone system's name for the call.")
+    rate = serializers.ChoiceField(
+        choices=RATES_HZ,
+        required=False,
+        help_text="Hz of what comes as kind 0x10, for Asterisks that name every rate so.",
+    )
+    parameters = serializers.DictField(
+        required=False,
+        help_text="agent (user name), queue, label: texts of at most 200 characters, 32 of them.",
+    )
+
+
+class Answer(serializers.Serializer[Any]):
+    customer_uuid = serializers.UUIDField()
+    agent_uuid = serializers.UUIDField()
+    address = serializers.CharField(help_text="HOST:PORT where AudioSocket is heard.")
+    expires_at = serializers.DateTimeField()
+
+
+class Reservations(APIView):
+    """A UUID for each leg of one call, good once and for two minutes."""
+
+    scope = Scope.FEED
+
+    @extend_schema(request=Asking, responses={201: Answer}, operation_id="reservations_create")
+    def post(self, request: Request) -> Response:
+        only_known(request.query_params, frozenset())
+        asked = Asking(data=request.data)
+        asked.is_valid(raise_exception=True)
+        said = asked.validated_data
+        user = person(request)
+        teams = access.visible_teams(user)
+        source = Source.objects.filter(slug=said["source"], team__in=teams).first()
+        if source is None:
+            raise Http404
+        if source.protocol != Protocol.AUDIOSOCKET or not source.enabled:
+            raise Conflict(f"Source {source.slug!r} is no AudioSocket source, or takes no calls now.")
+        if not settings.AUDIOSOCKET_PUBLIC:
+            raise Conflict(
+                "No media process listens for AudioSocket: set AUDIOSOCKET (docs/connect/asterisk.md)."
+            )
+        try:
+            client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2)
+            pair = reservations.reserve(
+                client, source.slug, said["call_ref"], rate_hz=said.get("rate"),
+                parameters=texts(said.get("parameters", {})),
+            )  # fmt: skip
+        except reservations.TooMany as error:
+            raise Conflict(str(error)) from None
+        except (redis.RedisError, OSError):
+            raise Away from None
+        told = {
+            "customer_uuid": pair.customer,
+            "agent_uuid": pair.agent,
+            "address": settings.AUDIOSOCKET_PUBLIC,
+            "expires_at": datetime.fromtimestamp(pair.expires_at, UTC),
+        }
+        return Response(Answer(told).data, status=status.HTTP_201_CREATED)

@@ -1,0 +1,86 @@
+"""A stream from its first word to its last, whatever carries it: a WebSocket, or plain TCP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from typing import Protocol
+
+from calls.ingest import door
+from calls.ingest.door import BAD_DATA, NORMAL, POLICY, Line, Refused
+from calls.ingest.words import Begin, End, Said, Say, Talk, Unusable
+
+START_S = 10.0
+"""From accept to the start message."""
+IDLE_S = 30.0
+CUT_OFF = "The audio stream was cut off."
+
+
+class Carrier(Protocol):
+    async def frame(self) -> str | bytes | None:
+        """What came next; None once the other side is gone. Refused when it is too big."""
+        ...
+
+    async def say(self, texts: Iterable[str]) -> None: ...
+
+
+async def wait_for_begin(
+    carrier: Carrier, talk: Talk, seconds: float | None = None
+) -> tuple[Begin, list[Said]] | None:
+    """The beginning, and what was said with it. None for a stream that only asked whether we are here."""
+    malformed = 0
+    try:
+        async with asyncio.timeout(START_S if seconds is None else seconds):
+            while malformed < door.MAX_MALFORMED:
+                if (frame := await carrier.frame()) is None:
+                    raise Refused(NORMAL, "closed before start")
+                said = list(talk.hear(frame))
+                for place, one in enumerate(said):
+                    if isinstance(one, Begin):
+                        return one, said[place + 1 :]
+                    if isinstance(one, Say):
+                        await carrier.say([one.text])
+                    elif isinstance(one, Unusable):
+                        raise Refused(one.code, one.reason)
+                    elif isinstance(one, End):
+                        return None
+                malformed += 0 if any(isinstance(one, Say) for one in said) else 1
+    except TimeoutError:
+        raise Refused(POLICY, "no start") from None
+    raise Refused(BAD_DATA, "no start")
+
+
+async def listen(carrier: Carrier, line: Line, talk: Talk, rest: Iterable[Said]) -> str:
+    """Frames until an end; returns why it ended, in words for the call's record."""
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(IDLE_S) as deadline:
+            line.stream.end_early = lambda: deadline.reschedule(loop.time())
+            touched = loop.time()
+            if end := await _take(carrier, line, rest):
+                return end
+            while (frame := await carrier.frame()) is not None:
+                if end := await _take(carrier, line, talk.hear(frame)):
+                    return end
+                now = loop.time()
+                if now - touched > 1 and not line.superseded:
+                    touched = now
+                    line.check()
+                    await carrier.say(talk.tick(line.stored_ms()))
+                    deadline.reschedule(now + IDLE_S)
+            return CUT_OFF
+    except TimeoutError:
+        if line.superseded:
+            return "The audio went on in a new stream."
+        return f"No audio for {IDLE_S:.0f} s."
+
+
+async def _take(carrier: Carrier, line: Line, said: Iterable[Said]) -> str:
+    for one in said:
+        if isinstance(one, Say):
+            await carrier.say([one.text])
+        elif isinstance(one, End):
+            return one.reason
+        else:
+            line.take(one)
+    return ""
