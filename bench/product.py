@@ -93,7 +93,7 @@ class Product:
 @contextmanager
 def product(state: Path, **environment: str) -> Iterator[Product]:
     """Start it on free ports with its data in `state`, then stop it; `environment` goes to its processes."""
-    port = free_port_pair()
+    port = free_ports()
     ours = ("DATABASE_URL", "REDIS_URL", "EMPATHY_EMBEDDED_VALKEY", "STAND_IN_MODELS")
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     env = clean | {
@@ -132,13 +132,15 @@ def _await(running: Product) -> None:
         time.sleep(0.2)
 
 
-def free_port_pair() -> int:
+def free_ports() -> int:
+    """The first of three in a row."""
     while True:
-        with socket.socket() as first, socket.socket() as second:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
             first.bind(("127.0.0.1", 0))
             port: int = first.getsockname()[1]
             with suppress(OSError, OverflowError):
                 second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
                 return port
 
 

@@ -451,6 +451,15 @@ class Ledger:
 
     # -- what streams need
 
+    def keep_audio(self, call_id: str, channel: Channel, first: int, last: int) -> list[int]:
+        """What of hops first..last inclusive lies here lives on for AUDIO_TTL_S; which do not lie here."""
+        indexes = range(first, last + 1)
+        with self.client.pipeline(transaction=False) as pipe:
+            for n in indexes:
+                pipe.expire(f"audio:{call_id}:{channel}:{n}", AUDIO_TTL_S)
+            there = pipe.execute()
+        return [n for n, kept in zip(indexes, there, strict=True) if not kept]
+
     def read_audio(self, call_id: str, channel: Channel, first: int, last: int) -> tuple[Samples, list[int]]:
         """int16 [hops × HOP_SAMPLES] of hops first..last inclusive, and which were missing (zeros).
 

@@ -28,6 +28,25 @@ class Protocol(models.TextChoices):
     AUDIOSOCKET = "audiosocket", "Asterisk AudioSocket"
     FREESWITCH = "freeswitch", "FreeSWITCH mod_audio_stream, mod_audio_fork"
     STREAM = "stream", _("Stream of our own (empathy.v1)")
+    RECORDING = "recording", _("Uploaded recordings")
+
+
+class Layout(models.TextChoices):
+    """Who is where in an uploaded recording."""
+
+    CALLER_LEFT = "caller-left", _("Caller left, agent right")
+    AGENT_LEFT = "agent-left", _("Agent left, caller right")
+    TWO_FILES = "two-files", _("Two files: the caller's and the agent's")
+    ONE_CHANNEL = "one-channel", _("Both on one channel")
+
+
+class RecordingState(models.TextChoices):
+    UPLOADING = "uploading", _("Uploading")
+    QUEUED = "queued", _("Waiting")
+    RUNNING = "running", _("Being scored")
+    DONE = "done", _("Scored")
+    FAILED = "failed", _("Failed")
+    DUPLICATE = "duplicate", _("Already here")
 
 
 class CallStatus(models.TextChoices):

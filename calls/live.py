@@ -14,7 +14,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from calls import access, wire
-from calls.choices import CallStatus
+from calls.choices import CallStatus, Protocol
 from calls.models import Call, Look, Message, NudgeChoices, ShownNudge, User
 from calls.wire import Doc
 
@@ -28,9 +28,8 @@ ENDED_STAYS = timedelta(seconds=8)
 def floor_snapshot(user: access.Viewer, lag_ms: int = 0) -> Doc:
     teams = access.visible_teams(user)
     now = timezone.now()
-    shown = Call.objects.filter(team__in=teams).filter(
-        Q(status=CallStatus.LIVE) | Q(ended_at__gte=now - ENDED_STAYS)
-    )
+    phoned = Call.objects.filter(team__in=teams).exclude(source__protocol=Protocol.RECORDING)
+    shown = phoned.filter(Q(status=CallStatus.LIVE) | Q(ended_at__gte=now - ENDED_STAYS))
     tiles = {str(pk): tile for pk, tile in shown.values_list("pk", "tile") if tile}
     return {"now": now.isoformat(), "lag_ms": lag_ms, "calls": tiles}
 

@@ -55,7 +55,7 @@ def show(
 
     A caller who only drew breath has not finished: what is said next may change what is felt.
     """
-    if not candidates or caller_speaks or not call.is_live or call.agent_id is None:
+    if not candidates or caller_speaks or not call.is_live or call.is_recording or call.agent_id is None:
         return None
     newest = max(candidates, key=lambda c: c.t_ms)
     if call.media_ms - newest.t_ms > FRESH_MS or not policy.current().cues:

@@ -19,7 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from calls import metrics, policy, push, wire
-from calls.choices import Asked, CallStatus, Gender, Outcome, Said
+from calls.choices import Asked, CallStatus, Gender, Outcome, Protocol, Said
 from calls.derived import Message, first_tile, fresh_tile, load_pieces, tile_messages, upsert, write_view
 from calls.models import (
     HOPS_PER_BLOCK,
@@ -329,7 +329,8 @@ def _advance(call: Call, item: Scored, now: datetime, engine: str) -> None:
             # Its audio goes on, whatever closed it: a stream that came back just then, a process away.
             call.status, call.ended_at, call.end_reason, call.final = CallStatus.LIVE, None, "", None
     if item.close and call.status == CallStatus.LIVE:
-        call.status, call.ended_at = CallStatus.ENDED, now
+        recorded_end = call.started_at + timedelta(milliseconds=call.media_ms)
+        call.status, call.ended_at = CallStatus.ENDED, recorded_end if call.is_recording else now
         metrics.CALLS_CLOSED.labels(call.status).inc()
 
 
@@ -343,7 +344,8 @@ def close_lost(silent_since: datetime, is_silent: Callable[[str], bool] = lambda
     a call, so that one that cannot be written holds up no other. Returns their ids.
     """
     quiet = Q(scored_at__lt=silent_since) | Q(scored_at=None, started_at__lt=silent_since)
-    found = Call.objects.filter(quiet, status=CallStatus.LIVE).values_list("pk", flat=True)
+    phoned = Call.objects.exclude(source__protocol=Protocol.RECORDING)  # recordings wait as long as they must
+    found = phoned.filter(quiet, status=CallStatus.LIVE).values_list("pk", flat=True)
     lost: list[str] = []
     for pk in found:
         try:

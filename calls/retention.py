@@ -16,9 +16,9 @@ import structlog
 from django.db import connection, transaction
 from django.utils import timezone
 
-from calls import keeping, policy, trends
+from calls import intake, keeping, policy, trends
 from calls.buffer import ledger
-from calls.choices import CallStatus, Kept
+from calls.choices import CallStatus, Kept, RecordingState
 from calls.models import (
     Alert,
     Call,
@@ -30,6 +30,7 @@ from calls.models import (
     Note,
     Nudge,
     Purge,
+    Recording,
     Speech,
     Turn,
     TurnLabel,
@@ -106,6 +107,8 @@ def _audio(ids: Sequence[str]) -> Counter[str]:
     for pk in ids:
         keeping.forget(pk)
         gone["redis"] += ledger().forget(pk)
+    for recording in uploads(ids):
+        intake.forget(recording)
     return gone + _mark(ids, Kept.AUDIO)
 
 
@@ -117,6 +120,7 @@ def _transcript(ids: Sequence[str]) -> Counter[str]:
     Alert.objects.filter(**of).update(quote="", resolution="")
     for model in (Message, Note, TurnLabel):
         gone[model.__name__.lower()] = model.objects.filter(**of).delete()[0]
+    Recording.objects.filter(call_id__in=ids).update(name="", reason="")
     _unword_documents(ids)
     return gone + _audio(ids) + _mark(ids, Kept.TRANSCRIPT)
 
@@ -227,4 +231,11 @@ QUOTED = "EXISTS (SELECT 1 FROM jsonb_array_elements(cues) cue WHERE cue->>'quot
 
 
 def _files(call_id: str) -> int:
-    return int(keeping.find(call_id) is not None) + int(keeping.is_waiting(call_id))
+    uploaded = sum(intake.is_here(pk) for pk in uploads([call_id]))
+    return int(keeping.find(call_id) is not None) + int(keeping.is_waiting(call_id)) + uploaded
+
+
+def uploads(ids: Sequence[str]) -> list[UUID]:
+    """The recordings that these calls were made of; not those found to be the same later."""
+    own = Recording.objects.filter(call_id__in=ids).exclude(state=RecordingState.DUPLICATE)
+    return list(own.values_list("pk", flat=True))

@@ -29,6 +29,7 @@ from calls import (
     metrics,
     policy,
     record,
+    recordings,
     retention,
     sourcing,
     trends,
@@ -77,11 +78,26 @@ def _warm(sender: Any, **_: Any) -> None:
 def score_due() -> None:
     """Claim due hops across calls, score them in one go, record them, and only then let go."""
     until = time.monotonic() + SHIFT_S
-    while claims := ledger().claim(batch_size()) or ledger().claim_closing(limit=1):
+    while claims := next_claims():
         score(claims)
         if time.monotonic() > until:
             wake()
             return
+
+
+def next_claims() -> Sequence[Claim]:
+    """Live calls first, then calls that have ended, then recordings; never of two kinds together."""
+    claims = ledger().claim(batch_size())
+    live = [claim for claim in claims if not is_recorded(claim)]
+    wanted = live or ledger().claim_closing(limit=1) or claims
+    for claim in claims:
+        if claim not in wanted:
+            ledger().release(claim, failed=False)
+    return wanted
+
+
+def is_recorded(claim: Claim) -> bool:
+    return any(recordings.is_recorded(hop.received_ms) for hop in claim.hops)
 
 
 def batch_size() -> int:
@@ -93,9 +109,12 @@ def score(claims: Sequence[Claim]) -> None:
     """One batch, end to end. What cannot be heard or written now is given back, to be tried again."""
     metrics.BATCH.observe(sum(len(claim.hops) for claim in claims))
     withheld = consent.withheld([claim.call_id for claim in claims])
-    voice = policy.current().voice
+    voice, mixed = policy.current().voice, recordings.mixed([claim.call_id for claim in claims])
     nothing: tuple[CallWork | None, Lost] = (None, {})
-    gathered = {claim: nothing if claim.call_id in withheld else gather(claim, voice) for claim in claims}
+    gathered = {
+        claim: nothing if claim.call_id in withheld else gather(claim, voice, claim.call_id in mixed)
+        for claim in claims
+    }
     heard = hear([work for work, _ in gathered.values() if work])
     ready = [c for c, (work, _) in gathered.items() if not work or not c.hops or c.call_id in heard]
     for claim in set(claims) - set(ready):
@@ -131,7 +150,7 @@ def hear(work: Sequence[CallWork]) -> dict[str, CallHeard]:
 Lost = dict[tuple[Channel, int], Outcome]
 
 
-def gather(claim: Claim, voice: bool = True) -> tuple[CallWork | None, Lost]:
+def gather(claim: Claim, voice: bool = True, mixed: bool = False) -> tuple[CallWork | None, Lost]:
     """The audio a claim needs, and the hops that never came. No work for poison, claimed by itself."""
     streams, lost = [], Lost()
     for channel in Channel:
@@ -143,7 +162,8 @@ def gather(claim: Claim, voice: bool = True) -> tuple[CallWork | None, Lost]:
         streams.append(StreamWork(state, audio, last + 1 - state.next_index))
     if any(hop.poison for hop in claim.hops):
         return None, lost
-    return CallWork(claim.call_id, tuple(streams), closing=not claim.hops, voice=voice), lost
+    work = CallWork(claim.call_id, tuple(streams), closing=not claim.hops, voice=voice, mixed=mixed)
+    return work, lost
 
 
 def keep(heard: Sequence[tuple[CallWork | None, Lost]]) -> dict[str, str]:
@@ -374,3 +394,18 @@ def purge_due() -> None:
 def close_looks() -> None:
     """Pages that went away without a word no longer count as looking on."""
     helping.close_lapsed_looks()
+
+
+@shared_task
+def score_recordings() -> None:
+    """Each second, on a queue of its own, since decoding takes its time: live work first."""
+    if recordings.feed():
+        wake()
+    if recordings.prepare_next():
+        recordings.feed()
+        wake()
+
+
+@shared_task
+def tidy_uploads() -> None:
+    recordings.tidy()

@@ -162,6 +162,7 @@ class Demo:
             "PYTHONUNBUFFERED": "1",
             "KEEP_AUDIO": "1",  # of the made-up calls: seed_demo says so for their source alone
             "AUDIO_DIR": str(self.state / "audio"),
+            "RECORDINGS_DIR": str(self.state / "recordings"),
             "AUDIOSOCKET": f"127.0.0.1:{self.port + 2}",
         } | inherited
         self.env |= {
@@ -242,6 +243,11 @@ class Demo:
             self._child(
                 "housekeeping",
                 [*worker, "-Q", "housekeeping", "-n", "housekeeping@%h"],
+                _worker_is_ready,
+            ),
+            self._child(
+                "recordings",
+                ["nice", "-n", "10", *worker, "-Q", "recordings", "-n", "recordings@%h"],
                 _worker_is_ready,
             ),
             # Not `worker -B`: its clock is a forked process, which outlives a killed worker.

@@ -171,7 +171,10 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 }
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
-CELERY_TASK_ROUTES = {"calls.tasks.score_due": {"queue": "score"}}
+CELERY_TASK_ROUTES = {
+    "calls.tasks.score_due": {"queue": "score"},
+    "calls.tasks.score_recordings": {"queue": "recordings"},
+}
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -190,6 +193,8 @@ CELERY_BEAT_SCHEDULE = {
         "options": {"expires": 2},
     },
     "forget-deliveries": {"task": "calls.tasks.forget_deliveries", "schedule": 3600.0},
+    "score-recordings": {"task": "calls.tasks.score_recordings", "schedule": 1.0, "options": {"expires": 2}},
+    "tidy-uploads": {"task": "calls.tasks.tidy_uploads", "schedule": 3600.0, "options": {"expires": 600}},
     "forget-strays": {"task": "calls.tasks.forget_strays", "schedule": 3600.0, "options": {"expires": 60}},
 }
 SCORE_BATCH = env.integer("SCORE_BATCH", 32)
@@ -199,6 +204,13 @@ APPEAL_DAYS = env.integer("APPEAL_DAYS", 14)
 KEEP_AUDIO = env.flag("KEEP_AUDIO")
 STATE_HOME = Path(os.environ.get("XDG_STATE_HOME") or "~/.local/state").expanduser()
 AUDIO_DIR = Path(env.text("AUDIO_DIR", str(STATE_HOME / "empathy-dash" / "audio"))).expanduser()
+# Uploaded recordings, until they are scored; web and the recordings worker need the same folder.
+RECORDINGS_DIR = Path(
+    env.text("RECORDINGS_DIR", str(STATE_HOME / "empathy-dash" / "recordings"))
+).expanduser()
+RECORDING_MAX_BYTES = env.integer("RECORDING_MAX_MB", 500) * 1_000_000
+RECORDING_MAX_HOURS = env.integer("RECORDING_MAX_HOURS", 4)
+RECORDINGS_AT_ONCE = env.integer("RECORDINGS_AT_ONCE", 1)
 
 # --- programs ---------------------------------------------------------------------------------
 API_RATE = env.text("API_RATE", "600/min")

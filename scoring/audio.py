@@ -146,11 +146,35 @@ def read_stream(stream: BinaryIO, name: str, *, max_seconds: float = MAX_SECONDS
             return _decode(container, name, max_seconds)
     except (av.error.FFmpegError, EOFError) as trouble:
         raise AudioError(
-            f"{name} is not audio we can read ({trouble}). Use wav, mp3, flac, ogg/opus, m4a or webm."
+            f"{name} is not audio we can read ({_why(trouble)}). Use wav, mp3, flac, ogg/opus, m4a or webm."
         ) from trouble
 
 
+def stream_recording(stream: BinaryIO, name: str, *, max_seconds: float = MAX_SECONDS) -> Iterator[Samples]:
+    """The same piece by piece, int16 [n, channels] at 8 kHz, in bounded memory. Raises AudioError."""
+    import av
+
+    try:
+        with av.open(stream, mode="r", options={"format_whitelist": FORMATS}) as container:
+            yield from _pieces(container, name, max_seconds)
+    except (av.error.FFmpegError, EOFError) as trouble:
+        raise AudioError(
+            f"{name} is not audio we can read ({_why(trouble)}). Use wav, mp3, flac, ogg/opus, m4a or webm."
+        ) from trouble
+
+
+def _why(trouble: Exception) -> str:
+    """Without the path, which is our own."""
+    return str(getattr(trouble, "strerror", None) or trouble)
+
+
 def _decode(container: av.container.InputContainer, name: str, max_seconds: float) -> Recording:
+    parts = list(_pieces(container, name, max_seconds))
+    track = container.streams.audio[0].codec_context
+    return Recording(np.ascontiguousarray(np.concatenate(parts).T), track.name, track.sample_rate)
+
+
+def _pieces(container: av.container.InputContainer, name: str, max_seconds: float) -> Iterator[Samples]:
     import soxr
 
     if not container.streams.audio:
@@ -160,19 +184,16 @@ def _decode(container: av.container.InputContainer, name: str, max_seconds: floa
     if not 1 <= channels <= MAX_CHANNELS or not 1000 <= rate_hz <= 768_000:
         raise AudioError(f"{name} has {channels} channels at {rate_hz} Hz: not a call recording.")
     resampler = soxr.ResampleStream(rate_hz, RATE_HZ, channels, dtype="int16")
-    parts: list[Samples] = []
     heard = 0
     for chunk in _frames(container, rate_hz, channels):
         heard += len(chunk)
         if heard > max_seconds * rate_hz:
             raise AudioError(f"{name} is longer than {max_seconds / 3600:g} h. Split it.")
-        parts.append(np.asarray(resampler.resample_chunk(chunk), dtype=np.int16))
+        yield np.asarray(resampler.resample_chunk(chunk), dtype=np.int16).reshape(-1, channels)
     if not heard:
         raise AudioError(f"{name} holds no samples.")
     empty = np.zeros((0, channels), dtype=np.int16)
-    parts.append(np.asarray(resampler.resample_chunk(empty, last=True), dtype=np.int16))
-    samples = np.ascontiguousarray(np.concatenate([p.reshape(-1, channels) for p in parts]).T)
-    return Recording(samples, track.codec_context.name, rate_hz)
+    yield np.asarray(resampler.resample_chunk(empty, last=True), dtype=np.int16).reshape(-1, channels)
 
 
 def _frames(container: av.container.InputContainer, rate_hz: int, channels: int) -> Iterator[Samples]:

@@ -10,25 +10,18 @@ from django.conf import settings
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
-from rest_framework.exceptions import APIException
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from calls import access, reservations
 from calls.api.pages import only_known
-from calls.api.problems import Conflict
+from calls.api.problems import Away, Conflict
 from calls.api.rights import person
 from calls.choices import Protocol, Scope
 from calls.ingest.audiosocket import RATES_HZ
 from calls.ingest.words import texts
 from calls.models import Source
-
-
-class Away(APIException):
-    status_code = 503
-    default_detail = "Redis does not answer: try again in a few seconds."
-    default_code = "away"
 
 
 class Asking(serializers.Serializer[Any]):
@@ -83,7 +76,7 @@ class Reservations(APIView):
         except reservations.TooMany as error:
             raise Conflict(str(error)) from None
         except (redis.RedisError, OSError):
-            raise Away from None
+            raise Away("Redis does not answer: try again in a few seconds.") from None
         told = {
             "customer_uuid": pair.customer,
             "agent_uuid": pair.agent,

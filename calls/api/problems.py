@@ -19,6 +19,12 @@ class Conflict(exceptions.APIException):
     default_code = "conflict"
 
 
+class Away(exceptions.APIException):
+    status_code = 503
+    default_detail = "What this needs does not answer: try again in a few seconds."
+    default_code = "away"
+
+
 class TooMuch(exceptions.APIException):
     status_code = 422
     default_detail = "That is more than can be given at once."

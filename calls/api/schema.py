@@ -30,9 +30,11 @@ WRONG = {
     "401": "No token, or one that is not good.",
     "403": "The token lacks the scope, or the policy forbids it.",
     "404": "Nothing is here, or it is not yours to see.",
+    "409": "That cannot be done as things are; `detail` says why.",
     "406": "There is no such format.",
-    "415": "Not JSON.",
+    "415": "Not JSON, or where bytes are asked for, not those.",
     "422": "More than can be given at once.",
+    "503": "What it needs does not answer: try again.",
     "429": "Too many requests: wait as long as `Retry-After` says.",
 }
 

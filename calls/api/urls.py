@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from calls.api import calls, export, feeding, reference, trends
+from calls.api import calls, export, feeding, recordings, reference, trends
 
 
 @extend_schema(exclude=True)
@@ -56,6 +56,9 @@ urlpatterns = [
     path("rubrics/<int:pk>/versions/", trends.Versions.as_view()),
     path("rubrics/<int:pk>/versions/<int:number>/", trends.OneVersion.as_view()),
     path("export/calls.<kind:kind>", export.Export.as_view()),
+    path("recordings/", recordings.Recordings.as_view()),
+    path("recordings/<uuid:recording_id>/", recordings.OneRecording.as_view()),
+    path("recordings/<uuid:recording_id>/parts/<int:part>", recordings.Part.as_view()),
     path("reservations", feeding.Reservations.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("docs", reference.reference, name="api_docs"),

@@ -8,6 +8,7 @@ from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNu
 from calls.models.labels import RefitRun, TurnLabel
 from calls.models.people import Team, User
 from calls.models.policy import ConsentEvent, Policy, Purge
+from calls.models.recordings import Recording, RecordingQuerySet
 from calls.models.reviews import Appeal, CalibrationSession, Review
 from calls.models.rubrics import Rubric, RubricVersion
 from calls.models.scores import (
@@ -48,6 +49,8 @@ __all__ = [
     "Policy",
     "Purge",
     "RefitRun",
+    "Recording",
+    "RecordingQuerySet",
     "Review",
     "Rubric",
     "RubricDraft",

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from calls import keeping
-from calls.choices import CallStatus, Gender
+from calls.choices import CallStatus, Gender, Protocol
 from calls.models.people import Team
 from calls.models.rubrics import RubricVersion
 from calls.models.sources import Source
@@ -17,7 +17,8 @@ from calls.models.sources import Source
 
 class CallQuerySet(models.QuerySet["Call"]):
     def live(self) -> CallQuerySet:
-        return self.filter(status=CallStatus.LIVE)
+        """Running now, on a phone: a recording that is being scored is not."""
+        return self.filter(status=CallStatus.LIVE).exclude(source__protocol=Protocol.RECORDING)
 
     def listed(self) -> CallQuerySet:
         """Live first, then the newest."""
@@ -101,6 +102,11 @@ class Call(models.Model):
         return self.status == CallStatus.LIVE
 
     @property
+    def is_recording(self) -> bool:
+        """Somebody uploaded it: no floor and no agent hears of it while it is scored."""
+        return self.source.protocol == Protocol.RECORDING
+
+    @property
     def is_withheld(self) -> bool:
         """Whether its audio must not be analysed now."""
         return self.opted_out_at is not None or (self.asks_consent and self.opted_in_at is None)
@@ -116,6 +122,8 @@ class Call(models.Model):
         return "Waiting for the caller’s consent" if self.is_withheld else ""
 
     def groups(self) -> list[str]:
+        if self.is_recording:
+            return [f"call.{self.pk}"]
         names = [f"team.{self.team_id}", f"call.{self.pk}"]
         return [*names, f"agent.{self.agent_id}"] if self.agent_id else names
 
@@ -131,6 +139,7 @@ class Call(models.Model):
             "team_name": self.team.name,
             "synthetic": self.synthetic,
             "label": self.label,
+            "recording": self.is_recording,
             "status": self.status,
             "started_at": self.started_at.isoformat(),
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,

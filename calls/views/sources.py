@@ -18,12 +18,14 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from calls import health, sourcing, tasks
-from calls.choices import CallStatus
+from calls.choices import CallStatus, Protocol
 from calls.ingest.wires import WIRES
 from calls.models import Source
 from calls.views.people import admin_of, for_admins
 from scoring.types import Channel
 
+PHONED = Source.objects.select_related("team").exclude(protocol=Protocol.RECORDING)
+"""Recordings come by a page of their own."""
 OWN_LEGS = {Channel.CUSTOMER.value: Channel.CUSTOMER.value, Channel.AGENT.value: Channel.AGENT.value}
 REASONS: dict[str, str | Promise] = {
     "bad signature": gettext_lazy(
@@ -79,6 +81,9 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         known = self.instance.pk is not None
         for name in ("slug", "protocol", "team") if known else ():
             self.fields[name].disabled = True  # its calls hang on them, and phone systems know the address
+        self.fields["protocol"].choices = [  # type: ignore[attr-defined]
+            (value, words) for value, words in Protocol.choices if value != Protocol.RECORDING
+        ]
         for name in ("caller", "agent"):
             self.fields[name].required = known
         if known:
@@ -109,14 +114,14 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
 @for_admins
 def sources(request: HttpRequest) -> HttpResponse:
     live = Count("calls", filter=Q(calls__status=CallStatus.LIVE))
-    rows = [(row, health_of(row.slug)) for row in Source.objects.select_related("team").annotate(live=live)]
+    rows = [(row, health_of(row.slug)) for row in PHONED.annotate(live=live)]
     return render(request, "sources/sources.html", {"section": "sources", "rows": rows})
 
 
 @for_admins
 def source(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """Settings, secrets, health and a test of one; without `pk`, a new one."""
-    found = get_object_or_404(Source.objects.select_related("team"), pk=pk) if pk is not None else Source()
+    found = get_object_or_404(PHONED, pk=pk) if pk is not None else Source()
     before = sourcing.values(found) if pk is not None else {}
     form = SourceForm(request.POST or None, instance=found)
     if request.method == "POST" and form.is_valid():
@@ -152,7 +157,7 @@ RECIPES = {
 @require_POST
 def act(request: HttpRequest, pk: int) -> HttpResponse:
     """A new secret, the end of the old one, a sample call."""
-    found, do = get_object_or_404(Source, pk=pk), request.POST.get("do", "")
+    found, do = get_object_or_404(PHONED, pk=pk), request.POST.get("do", "")
     try:
         if do == "rotate":
             given = request.POST.get("secret", "")

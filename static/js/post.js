@@ -24,7 +24,7 @@ export async function post(path, said = {}) {
   return interpolate(gettext("The server could not do it (%s). Try again."), [answer.status]);
 }
 
-function cookie(name) {
+export function cookie(name) {
   const found = document.cookie.split("; ").find((pair) => pair.startsWith(`${name}=`));
   return found ? decodeURIComponent(found.slice(name.length + 1)) : "";
 }

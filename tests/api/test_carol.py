@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 from drf_spectacular.generators import SchemaGenerator
 
+from calls import recordings
 from calls.models import Alert, Call, RubricVersion, User
 from tests.api.conftest import As
 
@@ -26,7 +28,19 @@ def test_carol_over_every_operation(
     client, alert = as_token(carol), Alert.objects.filter(call=finished).first()
     rubric = RubricVersion.objects.get()
     assert alert is not None
-    secrets = {str(finished.pk), "CA-done", "bob", "Billing", "third time", "billing-line"}
+    uploaded, _ = recordings.begin(
+        alice, recordings.Wanted(finished.team, "caller-left", ["billing.wav"], [5], timezone.now())
+    )
+    secrets = {
+        "billing.wav",
+        str(uploaded.pk),
+        str(finished.pk),
+        "CA-done",
+        "bob",
+        "Billing",
+        "third time",
+        "billing-line",
+    }
     asked = operations()
     assert len(asked) >= 15
     for path, method in asked:
@@ -36,18 +50,20 @@ def test_carol_over_every_operation(
             "agents": bob.pk,
             "teams": finished.team_id,
             "rubrics": rubric.rubric_id,
+            "recordings": uploaded.pk,
         }
         kind = path.split("/")[3]
         filled = (
-            re.sub(r"\{(call_id|pk|id)\}", str(pk.get(kind, 1)), path)
+            re.sub(r"\{(call_id|recording_id|pk|id)\}", str(pk.get(kind, 1)), path)
             .replace("{number}", "1")
+            .replace("{part}", "0")
             .replace("{kind}", "csv")
         )
         answer = getattr(client, method)(filled)
         assert answer.status_code < 500, (method, filled)
         told = answer.content.decode()
         assert not [secret for secret in secrets if secret in told], (method, filled, told[:300])
-        if kind in ("calls", "alerts", "agents", "teams") and "{" in path:
+        if kind in ("calls", "alerts", "agents", "teams", "recordings") and "{" in path:
             assert answer.status_code == 404, (method, filled)
         assert Client().generic(method.upper(), filled).status_code == 401, (method, filled)
 

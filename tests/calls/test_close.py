@@ -254,7 +254,7 @@ def test_counters_written_while_a_stream_comes_back_are_kept(
     come_back(call)
     ending.join(10)
     call.refresh_from_db()
-    assert call.counters == {"frames": 500, "malformed": 3} and call.stream_ref == "MZ-back"
+    assert call.counters["frames"] == 500 and call.counters["malformed"] == 3 and call.stream_ref == "MZ-back"
 
 
 def test_a_stream_with_long_names_comes_back_to_its_call(source: Source) -> None:

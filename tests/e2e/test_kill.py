@@ -106,3 +106,41 @@ def test_the_media_process_dies_in_mid_call(
     assert call["final"] and call["final"]["coverage"]["notes"]
     assert_nothing_owed(real_product, call["id"])
     assert_once(real_product, call["id"])
+
+
+def test_workers_die_while_a_recording_is_scored(
+    real_product: Product, call_wavs: Callable[..., tuple[Path, Path]]
+) -> None:
+    customer, agent = call_wavs("fee-dispute-recovers", 0, 60)
+    session = real_product.log_in("alice")
+    token = {"X-CSRFToken": session.cookies["csrftoken"], "Referer": real_product.url}
+    [[team]] = real_product.sql("select team_id from calls_source where slug = 'phone'")
+    files = [customer.read_bytes(), agent.read_bytes()]
+    said = {
+        "team": team, "layout": "two-files", "told": True,
+        "files": [{"name": path.name, "size": len(body)} for path, body in zip((customer, agent), files, strict=True)],
+    }  # fmt: skip
+    address = f"{real_product.url}/api/v1/recordings/"
+    made = session.post(address, json=said, headers=token, timeout=10)
+    assert made.status_code == 201, made.text
+    for part, body in enumerate(files):
+        head = token | {"Upload-Offset": "0", "Content-Type": "application/offset+octet-stream"}
+        path = f"{address}{made.json()['id']}/parts/{part}"
+        assert session.patch(path, data=body, headers=head, timeout=30).ok
+
+    def told() -> dict[str, Any]:
+        found: dict[str, Any] = session.get(f"{address}{made.json()['id']}/", timeout=10).json()
+        return found
+
+    for share, name in ((10, "recordings"), (30, "score1"), (50, "recordings"), (60, "score2")):
+        wait_for(lambda least=share: told()["percent"] >= least, 180)
+        real_product.kill(name)
+    done = wait_for(lambda: (now := told())["state"] == "done" and now, 240)
+    [[status, media_ms, final]] = real_product.sql(
+        "select status, media_ms, final from calls_call where id = %s", done["call"]
+    )
+    assert status == "ended" and media_ms == 60_000 and final
+    for channel in ("customer", "agent"):
+        assert hops(real_product, done["call"], channel) == "s" * 120
+    assert_nothing_owed(real_product, done["call"])
+    assert_once(real_product, done["call"])

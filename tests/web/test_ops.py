@@ -18,7 +18,7 @@ from django.test import Client
 from calls import record
 from calls.access import MediaSource
 from calls.choices import Role
-from calls.ingest import asgi, auth
+from calls.ingest import asgi, auth, door
 from calls.models import RubricVersion, User
 from tests import servers
 
@@ -196,9 +196,9 @@ def test_a_call_that_cannot_be_opened_is_logged_without_keys_or_what_was_sent(
     def away(new: object) -> None:
         raise RuntimeError("no database")
 
-    monkeypatch.setattr(asgi, "_source", found)
+    monkeypatch.setattr(door, "find_source", found)
     monkeypatch.setattr(record, "open_call", away)
-    monkeypatch.setattr(asgi, "OPEN_TRIES_S", (0,))
+    monkeypatch.setattr(door, "OPEN_TRIES_S", (0,))
     start = {"streamSid": "MZ-log", "callSid": "CA", "customParameters": {"pan": CARD}}
     frames = [
         {"type": "websocket.connect"},

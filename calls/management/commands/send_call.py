@@ -38,7 +38,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--protocol",
             default="",
-            choices=["", *Protocol.values],
+            choices=["", *(p for p in Protocol.values if p != Protocol.RECORDING)],
             help="what the phone system speaks (the source's own)",
         )
         parser.add_argument(
