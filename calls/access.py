@@ -102,6 +102,8 @@ class MediaSource:
     synthetic: bool
     networks: tuple[str, ...] = ()
     """CIDRs its connections may come from; none: from anywhere."""
+    given_words: bool = False
+    """The platform tells what is said."""
 
 
 def media_source(slug: str) -> MediaSource | None:
@@ -121,4 +123,5 @@ def media_source(slug: str) -> MediaSource | None:
         roles=source.roles,
         synthetic=source.synthetic,
         networks=tuple(source.networks),
+        given_words=source.given_words,
     )

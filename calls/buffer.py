@@ -232,6 +232,17 @@ return 1
 """
 )
 
+# ARGV: call, lease ms, now, token.
+LEASE = (
+    NOW
+    + """
+local now = now_ms(ARGV[3])
+if leased(ARGV[1], now) then return 0 end
+redis.call('HSET', 'leases', ARGV[1], ARGV[4] .. ':' .. (now + ARGV[2]))
+return 1
+"""
+)
+
 # ARGV: call, token, now, lease ms.
 EXTEND = (
     NOW
@@ -409,6 +420,7 @@ class Ledger:
         script = client.register_script
         self._claim, self._claim_closing = script(CLAIM), script(CLAIM_CLOSING)
         self._done, self._release, self._extend = script(DONE), script(RELEASE), script(EXTEND)
+        self._lease = script(LEASE)
         self._drop_before, self._drop_call = script(DROP_BEFORE), script(DROP_CALL)
 
     @classmethod
@@ -429,6 +441,12 @@ class Ledger:
             Claim(call, token, tuple(sorted(found, key=lambda hop: (hop.channel, hop.index))))
             for call, found in hops.items()
         ]
+
+    def lease(self, call_id: str, lease_ms: int = LEASE_MS, now: int | None = None) -> Claim | None:
+        """The call, without hops, if nobody holds it: for what is to be written of it besides audio."""
+        token = secrets.token_hex(8)
+        held = self._lease(args=[call_id, lease_ms, "" if now is None else now, token])
+        return Claim(call_id, token, ()) if held else None
 
     def done(self, claim: Claim, states: Iterable[StreamState] = ()) -> bool:
         """Take the claim's hops off, save the states that heard them, end the lease: one step.

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import json
 import os
 import shutil
 import time
@@ -17,6 +18,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import numpy as np
@@ -193,6 +195,31 @@ def hop(recording: UUID | str, channel: Channel, index: int) -> bytes:
     """Hop `index` as mu-law; the last one is filled up with silence."""
     with _track(recording, channel).open("rb") as file:
         return os.pread(file.fileno(), HOP_SAMPLES, index * HOP_SAMPLES).ljust(HOP_SAMPLES, SILENCE)
+
+
+# --- what was said, where somebody else transcribed it ------------------------------------------------
+
+
+def keep_turns(recording: UUID | str, turns: list[dict[str, Any]]) -> None:
+    folder = _folder(recording)
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    new = folder / "turns.new"
+    with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        json.dump(turns, out)
+    new.replace(folder / "turns.json")
+
+
+def turns(recording: UUID | str) -> list[dict[str, Any]]:
+    """Those that nobody has taken yet."""
+    try:
+        found: list[dict[str, Any]] = json.loads((_folder(recording) / "turns.json").read_text())
+    except FileNotFoundError:
+        return []
+    return found
+
+
+def forget_turns(recording: UUID | str) -> None:
+    (_folder(recording) / "turns.json").unlink(missing_ok=True)
 
 
 # --- afterwards ------------------------------------------------------------------------------------

@@ -43,6 +43,9 @@ VIEW_EVERY_MS = 2000
 # --- calls begin and end -----------------------------------------------------------------------
 
 
+GIVEN_WORDS = "The words are the phone system's own transcript; we transcribed nothing."
+
+
 @dataclass(frozen=True)
 class OpenCall:
     """What a media session knows when a stream starts."""
@@ -55,6 +58,8 @@ class OpenCall:
     parameters: Mapping[str, str] = field(default_factory=dict)
     channels: tuple[str, ...] = tuple(channel.value for channel in t.Channel)
     """Whose voices it carries: both, or one leg of two that come apart."""
+    given_words: bool = False
+    """Somebody else tells what is said, whatever the source does."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +144,10 @@ def _new_call(source: Source, new: OpenCall) -> Call:
         notes=notes,
         caller_gender=told if (told := parameters.get("caller_gender", "").lower()) in Gender.values else "",
         asks_consent=policy.current().asked == Asked.CONSENT,
+        given_words=source.given_words or new.given_words,
     )
+    if call.given_words:
+        call.notes = [*call.notes, GIVEN_WORDS]
     said = policy.said_by_source(parameters)
     call.opted_in_at = new.started_at if Said.YES in said else None
     call.opted_out_at = new.started_at if Said.NO in said else None

@@ -19,10 +19,11 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from calls import access, intake, policy, record
+from calls import access, intake, policy, record, transcripts
 from calls.buffer import StoredPiece, Writer, ledger
 from calls.choices import Asked, Layout, Protocol, RecordingState
 from calls.models import Call, Recording, RecordingQuerySet, Source, Team, User
+from scoring import given
 from scoring.audio import AudioError
 from scoring.types import HOP_SAMPLES, Channel
 
@@ -43,6 +44,11 @@ MIXED_NOTE = (
     "judged. Upload two channels or two files to have them."
 )
 
+MIXED_BUT_TOLD = (
+    "Both speakers are on one channel. Who says what is as the transcript has it; no feelings are read from "
+    "the voice."
+)
+
 
 class Refused(ValueError):
     """What cannot be taken, why, and what to do."""
@@ -61,6 +67,8 @@ class Wanted:
     told: bool = False
     mark: str = ""
     """What else tells one file from another, such as its date."""
+    turns: Sequence[given.Said] | None = None
+    """What was said, where somebody else transcribed it."""
 
 
 # --- taking in ---------------------------------------------------------------------------------------
@@ -90,6 +98,7 @@ def begin(user: User, wanted: Wanted) -> tuple[Recording, bool]:
     if mine.count() >= MOST_FILES:
         raise Refused(_("Too many unfinished uploads. Finish or remove some first."))
     made = Recording.objects.create(
+        given_words=wanted.turns is not None,
         team=wanted.team,
         agent=wanted.agent,
         uploaded_by=user,
@@ -100,6 +109,8 @@ def begin(user: User, wanted: Wanted) -> tuple[Recording, bool]:
         told=wanted.told,
         started_at=wanted.started_at,
     )
+    if wanted.turns is not None:
+        intake.keep_turns(made.pk, transcripts.as_json(wanted.turns))
     return made, True
 
 
@@ -212,15 +223,15 @@ def _prepare(recording: Recording) -> None:
         recording.reason = f"The disk said: {error.strerror or error}. Upload it again."
     else:
         recording.samples = {str(channel): n for channel, n in decoded.samples.items()}
-        recording.mixed, recording.notes = decoded.mixed, notes_of(decoded)
+        recording.mixed, recording.notes = decoded.mixed, notes_of(decoded, recording.given_words)
         _open(recording)
     recording.save()
 
 
-def notes_of(decoded: intake.Decoded) -> list[str]:
+def notes_of(decoded: intake.Decoded, given_words: bool = False) -> list[str]:
     notes = ["Its two channels are the same."] if decoded.same else []
     if decoded.mixed:
-        notes.append(MIXED_NOTE)
+        notes.append(MIXED_BUT_TOLD if given_words else MIXED_NOTE)
     lengths = sorted((n, channel) for channel, n in decoded.samples.items())
     if len(lengths) == 2 and lengths[1][0] - lengths[0][0] > 8000:
         less_s = (lengths[1][0] - lengths[0][0]) / 8000
@@ -241,6 +252,7 @@ def _open(recording: Recording) -> None:
             stream_ref=str(recording.pk),
             started_at=recording.started_at,
             parameters=said,
+            given_words=recording.given_words,
         )
     )
     call = Call.objects.get(pk=opened.call_id)
@@ -293,6 +305,9 @@ def _feed(recording: Recording) -> int:
         missing += [(channel, n) for n in ledger().keep_audio(call_id, channel, first, last)]
     if ledger().lag_ms() > BEHIND_MS:
         return 0
+    if turns := intake.turns(recording.pk):
+        transcripts.put(ledger().client, call_id, transcripts.read(turns))
+        intake.forget_turns(recording.pk)
     if not unheard:
         ledger().mark_closing(call_id, AFTER_LIVE_MS)
         return 0

@@ -44,6 +44,7 @@ def values(source: Source) -> dict[str, Any]:
     return {
         "name": source.name, "slug": source.slug, "protocol": source.protocol, "team": source.team.name,
         "enabled": source.enabled, "token_required": source.token_required, "keep_audio": source.keep_audio,
+        "given_words": source.given_words,
         "roles": dict(source.roles), "networks": list(source.networks),
         "listen_url": source.listen_url.partition("?")[0],
     }  # fmt: skip

@@ -32,11 +32,12 @@ from calls import (
     recordings,
     retention,
     sourcing,
+    transcripts,
     trends,
 )
 from calls.buffer import Claim, ledger
 from calls.choices import CallStatus, Outcome
-from calls.models import HOPS_PER_BLOCK, Call
+from calls.models import HOPS_PER_BLOCK, Call, Turn
 from calls.record import Scored
 from scoring.engine import Engine, EngineError, load_engine
 from scoring.types import HOP_SAMPLES, CallHeard, CallWork, Channel, Samples, StreamState, StreamWork
@@ -78,8 +79,9 @@ def _warm(sender: Any, **_: Any) -> None:
 def score_due() -> None:
     """Claim due hops across calls, score them in one go, record them, and only then let go."""
     until = time.monotonic() + SHIFT_S
-    while claims := next_claims():
-        score(claims)
+    while read_given() + len(claims := next_claims()):
+        if claims:
+            score(claims)
         if time.monotonic() > until:
             wake()
             return
@@ -96,6 +98,28 @@ def next_claims() -> Sequence[Claim]:
     return wanted
 
 
+def read_given() -> int:
+    """Words that platforms sent: a few calls of them. How many calls were read."""
+    done = 0
+    for owed in transcripts.claim(ledger()):
+        call_id = owed.claim.call_id
+        call = Call.objects.filter(pk=call_id).first()
+        if call is None or call.is_withheld or "transcript" in call.purged:
+            transcripts.drop(ledger(), call_id)
+        elif unread := owed.unread:
+            heard = CallHeard(call_id, (), tuple(engine().read_given(unread)), (), (), {})
+            over = call.status != CallStatus.LIVE
+            record.record_scores([Scored(call_id, heard, {}, {}, close=over)], engine().version)
+            transcripts.settle(ledger(), owed)
+            if over:
+                learn_soon(call_id)
+        else:
+            transcripts.settle(ledger(), owed)
+        ledger().release(owed.claim)
+        done += 1
+    return done
+
+
 def is_recorded(claim: Claim) -> bool:
     return any(recordings.is_recorded(hop.received_ms) for hop in claim.hops)
 
@@ -110,9 +134,12 @@ def score(claims: Sequence[Claim]) -> None:
     metrics.BATCH.observe(sum(len(claim.hops) for claim in claims))
     withheld = consent.withheld([claim.call_id for claim in claims])
     voice, mixed = policy.current().voice, recordings.mixed([claim.call_id for claim in claims])
+    told = given_words([claim.call_id for claim in claims])
     nothing: tuple[CallWork | None, Lost] = (None, {})
     gathered = {
-        claim: nothing if claim.call_id in withheld else gather(claim, voice, claim.call_id in mixed)
+        claim: nothing
+        if claim.call_id in withheld
+        else gather(claim, voice, claim.call_id in mixed, claim.call_id in told)
         for claim in claims
     }
     heard = hear([work for work, _ in gathered.values() if work])
@@ -125,7 +152,12 @@ def score(claims: Sequence[Claim]) -> None:
         batch = [
             withhold(claim)
             if claim.call_id in withheld
-            else result(claim, heard.get(claim.call_id), gathered[claim][1], troubles.get(claim.call_id, ""))
+            else result(
+                claim,
+                heard.get(claim.call_id),
+                gathered[claim][1],
+                troubles.get(claim.call_id, "") or wordless(claim, told),
+            )
             for claim in ready
         ]
         record.record_scores(batch, engine().version)
@@ -136,6 +168,13 @@ def score(claims: Sequence[Claim]) -> None:
         raise
     for claim in ready:
         settle(claim, heard.get(claim.call_id))
+
+
+def wordless(claim: Claim, told: set[str]) -> str:
+    """A note at the end of a call whose platform was to tell its words, and has not."""
+    if claim.hops or claim.call_id not in told or Turn.objects.filter(call_id=claim.call_id).exists():
+        return ""
+    return "No transcript had come when the call ended."
 
 
 def hear(work: Sequence[CallWork]) -> dict[str, CallHeard]:
@@ -150,7 +189,15 @@ def hear(work: Sequence[CallWork]) -> dict[str, CallHeard]:
 Lost = dict[tuple[Channel, int], Outcome]
 
 
-def gather(claim: Claim, voice: bool = True, mixed: bool = False) -> tuple[CallWork | None, Lost]:
+def given_words(call_ids: Sequence[str]) -> set[str]:
+    """Those of these calls whose words their platform tells."""
+    found = Call.objects.filter(pk__in=call_ids, given_words=True).values_list("pk", flat=True)
+    return {str(pk) for pk in found}
+
+
+def gather(
+    claim: Claim, voice: bool = True, mixed: bool = False, told: bool = False
+) -> tuple[CallWork | None, Lost]:
     """The audio a claim needs, and the hops that never came. No work for poison, claimed by itself."""
     streams, lost = [], Lost()
     for channel in Channel:
@@ -162,7 +209,9 @@ def gather(claim: Claim, voice: bool = True, mixed: bool = False) -> tuple[CallW
         streams.append(StreamWork(state, audio, last + 1 - state.next_index))
     if any(hop.poison for hop in claim.hops):
         return None, lost
-    work = CallWork(claim.call_id, tuple(streams), closing=not claim.hops, voice=voice, mixed=mixed)
+    work = CallWork(
+        claim.call_id, tuple(streams), closing=not claim.hops, voice=voice, mixed=mixed, words=not told
+    )
     return work, lost
 
 
@@ -245,7 +294,7 @@ def wake() -> None:
 def reconcile() -> None:
     """Each second: wake workers for what is owed too long or ready to close."""
     metrics.LAG.set(ledger().lag_ms())
-    if ledger().overdue(1000) or ledger().closing_ready(limit=1):
+    if ledger().overdue(1000) or ledger().closing_ready(limit=1) or transcripts.owed(ledger()):
         wake()
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from scoring import listen, redact
+from scoring import given, listen, redact
 from scoring.speech import Transcriber, Transcript, load_speech
 from scoring.types import (
     HOP_MS,
@@ -38,7 +38,7 @@ from scoring.types import (
 from scoring.voice import Baseline
 
 if TYPE_CHECKING:
-    from scoring.language import LanguageModel
+    from scoring.language import LanguageModel, Reading
     from scoring.rubric import RubricSpec
     from scoring.voice import VoiceModel, VoiceScore
 
@@ -244,7 +244,7 @@ class Engine:
             for call in calls:
                 call.utterances = [
                     _Utterance(stream, span, stream.cut(span.start_ms, span.end_ms))
-                    for stream in call.streams
+                    for stream in (call.streams if call.work.words else ())
                     for span in _worth_telling(stream)
                 ]
         _share(cpu, "vad", [(stream.call, stream.ear.hops) for stream in streams])
@@ -314,6 +314,11 @@ class Engine:
                     cues=reading.cues,
                 )
         _share(cpu, "language", [(u.stream.call, 1) for u in utterances])
+
+    def read_given(self, clean: Sequence[given.Clean]) -> list[Turn]:
+        """Turns that somebody else transcribed, masked before they came here: one for each, in this order."""
+        readings = self.language.read([_turn_text(one.said.channel, one.text, one.previous) for one in clean])
+        return [_given_turn(one, reading) for one, reading in zip(clean, readings, strict=True)]
 
     def _turn(self, utterance: _Utterance) -> Turn:
         span, heard, clean = utterance.span, utterance.transcript, utterance.redacted
@@ -495,6 +500,22 @@ def _redact(utterance: _Utterance) -> None:
 
 def _text(utterance: _Utterance) -> str:
     return utterance.redacted.text if utterance.redacted else ""
+
+
+def _given_turn(one: given.Clean, reading: Reading) -> Turn:
+    customer, said = one.said.channel is Channel.CUSTOMER, one.said
+    return Turn(
+        channel=said.channel,
+        start_ms=said.start_ms,
+        end_ms=said.end_ms,
+        text=one.text,
+        confidence=said.confidence,
+        states=reading.states if customer and one.text else {},
+        behaviours=reading.behaviours if not customer and one.text else {},
+        cues=reading.cues if one.text else (),
+        redacted=one.masks,
+        model=given.MODEL,
+    )
 
 
 def _words(heard: Transcript, clean: redact.Redacted, start_ms: int) -> tuple[Word, ...]:

@@ -220,6 +220,8 @@ class CallWork:
     """Both sides are on one channel: words and timing only, no emotion, no judgement."""
     voice: bool = True
     """Whether the caller's voice may be read for feelings at all."""
+    words: bool = True
+    """Whether to transcribe; not where somebody else tells what is said (scoring.given)."""
 
 
 @dataclass(frozen=True)

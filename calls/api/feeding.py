@@ -10,11 +10,12 @@ from django.conf import settings
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
+from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from calls import access, reservations
+from calls import access, reservations, transcripts
 from calls.api.pages import only_known
 from calls.api.problems import Away, Conflict
 from calls.api.rights import person
@@ -22,6 +23,7 @@ from calls.choices import Protocol, Scope
 from calls.ingest.audiosocket import RATES_HZ
 from calls.ingest.words import texts
 from calls.models import Source
+from scoring.types import Channel
 
 
 class Asking(serializers.Serializer[Any]):
@@ -43,6 +45,73 @@ class Answer(serializers.Serializer[Any]):
     agent_uuid = serializers.UUIDField()
     address = serializers.CharField(help_text="HOST:PORT where AudioSocket is heard.")
     expires_at = serializers.DateTimeField()
+
+
+class TurnIn(serializers.Serializer[Any]):
+    channel = serializers.ChoiceField(choices=[str(channel) for channel in Channel])
+    start_ms = serializers.IntegerField(
+        min_value=0, max_value=transcripts.LAST_MS, help_text="Of the call's audio."
+    )
+    end_ms = serializers.IntegerField(min_value=1, max_value=transcripts.LAST_MS)
+    text = serializers.CharField(
+        max_length=transcripts.MOST_TEXT,
+        allow_blank=True,
+        help_text="We mask it. Empty: nothing was said after all.",
+    )
+    confidence = serializers.FloatField(min_value=0, max_value=1, required=False)
+
+
+class Telling(serializers.Serializer[Any]):
+    source = serializers.SlugField(max_length=60)
+    call_ref = serializers.CharField(max_length=120, help_text="The phone system's name for the call.")
+    turns = serializers.ListField(
+        child=TurnIn(), min_length=1, max_length=transcripts.MOST_AT_ONCE,
+        help_text="In any order; a turn told again under the same channel and start_ms replaces it.",
+    )  # fmt: skip
+
+
+class Taken(serializers.Serializer[Any]):
+    call = serializers.UUIDField()
+    taken = serializers.IntegerField()
+
+
+class Transcripts(APIView):
+    """What the platform transcribed, in place of our own ears, while the call runs or after it."""
+
+    scope = Scope.FEED
+
+    @extend_schema(request=Telling, responses={202: Taken}, operation_id="transcripts_tell")
+    def post(self, request: Request) -> Response:
+        only_known(request.query_params, frozenset())
+        asked = Telling(data=request.data)
+        asked.is_valid(raise_exception=True)
+        said = asked.validated_data
+        try:
+            turns = [transcripts.turn_of(turn, f"turn {n}") for n, turn in enumerate(said["turns"], 1)]
+        except transcripts.NotATurn as wrong:
+            raise ValidationError({"turns": str(wrong)}) from None
+        calls = access.visible_calls(person(request)).filter(
+            source__slug=said["source"],
+            external_ref=said["call_ref"],
+            team__in=access.visible_teams(person(request)),
+        )
+        call = calls.order_by("-started_at").first()
+        if call is None:
+            raise Http404
+        if not call.given_words:
+            raise Conflict(
+                "We transcribe this call ourselves: its source must say beforehand that it sends its own."
+            )
+        if "transcript" in call.purged:
+            raise Conflict("The transcript of this call was deleted under the policy.")
+        try:
+            client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2)
+            if transcripts.count(client, str(call.pk)) + len(turns) > transcripts.MOST_TURNS:
+                raise Conflict(f"A call has at most {transcripts.MOST_TURNS} turns.")
+            transcripts.put(client, str(call.pk), turns)
+        except (redis.RedisError, OSError):
+            raise Away("Redis does not answer: try again in a few seconds.") from None
+        return Response({"call": call.pk, "taken": len(turns)}, status=status.HTTP_202_ACCEPTED)
 
 
 class Reservations(APIView):

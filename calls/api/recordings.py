@@ -20,13 +20,14 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from calls import access, intake
+from calls import access, intake, transcripts
 from calls import recordings as room
 from calls.api.pages import Asked, Pages, only_known
 from calls.api.problems import Away, Conflict, TooMuch
 from calls.api.rights import person
 from calls.choices import Layout, Scope
 from calls.models import Recording, User
+from scoring.given import Said
 
 OFFSET = "Upload-Offset"
 BYTES = "application/offset+octet-stream"
@@ -53,6 +54,10 @@ class NewRecording(serializers.Serializer[Any]):
     told = serializers.BooleanField(
         default=False, help_text="The caller was told or agreed, as the policy asks for."
     )
+    turns = serializers.ListField(
+        child=serializers.JSONField(), max_length=transcripts.MOST_TURNS, required=False,
+        help_text="What was said (channel, start_ms, end_ms, text, confidence): we transcribe nothing then.",
+    )  # fmt: skip
     mark = serializers.CharField(
         max_length=80,
         required=False,
@@ -63,6 +68,12 @@ class NewRecording(serializers.Serializer[Any]):
         if not 1 <= len(files) <= 2:
             raise ValidationError("Name one file, or two for the layout two-files.")
         return files
+
+    def validate_turns(self, turns: list[Any]) -> list[Said]:
+        try:
+            return transcripts.read(turns)
+        except transcripts.NotATurn as wrong:
+            raise ValidationError(str(wrong)) from None
 
     def validate_started_at(self, at: datetime) -> datetime:
         try:
@@ -82,8 +93,8 @@ class RecordingShape(serializers.ModelSerializer[Recording]):
     class Meta:
         model = Recording
         fields = (
-            "id", "name", "team", "layout", "state", "percent", "reason", "notes", "mixed", "parts", "call",
-            "started_at", "created_at",
+            "id", "name", "team", "layout", "state", "percent", "reason", "notes", "mixed",
+            "given_words", "parts", "call", "started_at", "created_at",
         )  # fmt: skip
 
     @extend_schema_field(PartShape(many=True))
@@ -140,6 +151,7 @@ class Recordings(ListAPIView[Recording]):
             agent=agent,
             told=said["told"],
             mark=said.get("mark", ""),
+            turns=said.get("turns"),
         )
         try:
             recording, new = room.begin(user, wanted)

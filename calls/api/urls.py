@@ -59,6 +59,7 @@ urlpatterns = [
     path("recordings/", recordings.Recordings.as_view()),
     path("recordings/<uuid:recording_id>/", recordings.OneRecording.as_view()),
     path("recordings/<uuid:recording_id>/parts/<int:part>", recordings.Part.as_view()),
+    path("transcripts", feeding.Transcripts.as_view()),
     path("reservations", feeding.Reservations.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("docs", reference.reference, name="api_docs"),

@@ -34,6 +34,7 @@ from calls.ingest.words import (
     Resume,
     Said,
     Skip,
+    Told,
     Unusable,
 )
 from calls.record import OpenCall, Opened
@@ -50,6 +51,8 @@ OPEN_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each try to open the call's row: a database that restarts costs no call."""
 END_TRIES = 40
 STREAM_REF_TTL_S = 6 * 3600
+MOST_TOLD = 500
+"""Turns of a platform's transcript that may wait in memory."""
 EARLY_MS = 20_000
 """How much of one leg waits for the call's row, which says where beside the other leg it belongs."""
 
@@ -156,6 +159,8 @@ class Line:
             self._malformed()
         elif isinstance(said, Unusable):
             raise Refused(said.code, said.reason)
+        elif isinstance(said, Told):
+            self._told(said)
         elif isinstance(said, Ignored):
             self.counters.ignored += 1
 
@@ -209,6 +214,12 @@ class Line:
         for leg, payload in zip(legs, mulaw, strict=False):
             if hops := self.session.media(leg, at_ms, payload, now_ms):
                 self.stream.add(hops)
+
+    def _told(self, told: Told) -> None:
+        if not self.source.given_words or self._paused or len(self.stream.told) >= MOST_TOLD:
+            self.counters.ignored += 1
+            return
+        self.stream.told.append(told.said)
 
     def _malformed(self) -> None:
         self.counters.malformed += 1
@@ -355,7 +366,7 @@ class Line:
     async def _drain(self) -> None:
         for _ in range(END_TRIES):
             await self.hub.flush()
-            if not self.stream.waiting:
+            if not self.stream.waiting and not self.stream.told:
                 return
             await asyncio.sleep(0.5)
         self.stream.drop_oldest(0)

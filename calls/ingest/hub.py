@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, TypeVar, cast
 
 import structlog
@@ -22,9 +22,10 @@ from celery import current_app
 from django.conf import settings
 from django.db import connection, connections
 
-from calls import health, metrics
+from calls import health, metrics, transcripts
 from calls.buffer import CLAIM_HOPS, RedisError, StoredPiece, Writer
 from calls.ingest.session import SILENCE, Hop, Session
+from scoring import given
 from scoring.types import HOP_MS, HOP_SAMPLES, Channel
 
 log = structlog.get_logger(__name__)
@@ -58,6 +59,8 @@ class Stream:
     base_index: int = 0
     """Hop of the call at which this stream begins."""
     waiting: deque[Waiting] = field(default_factory=deque)
+    told: list[given.Said] = field(default_factory=list)
+    """Turns that the platform transcribed, to be handed on."""
     superseded: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     end_early: Callable[[], None] = lambda: None
@@ -211,9 +214,22 @@ class Hub:
                     break
             for stream in self.streams:
                 stream.drop_oldest(HOLD_HOPS)
+                if stream.told and stream.call_id:
+                    written += await self._hand_on(stream)
         if written:
             metrics.MEDIA_HOPS.labels("stored").inc(written)
             self.wake(written)
+
+    async def _hand_on(self, stream: Stream) -> int:
+        """What the platform transcribed, on the call's clock; how many turns. They wait if Redis is away."""
+        told, begins_ms = list(stream.told), stream.base_index * HOP_MS + stream.session.shift_ms
+        moved = [replace(s, start_ms=s.start_ms + begins_ms, end_ms=s.end_ms + begins_ms) for s in told]
+        try:
+            await transcripts.put_soon(self.writer.client, stream.call_id, moved)
+        except DOWN:
+            return 0
+        del stream.told[: len(told)]
+        return len(told)
 
     def _batch(self) -> list[tuple[Stream, StoredPiece]]:
         """The oldest hops of each stream; a different stream is first each time."""

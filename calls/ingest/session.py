@@ -253,6 +253,11 @@ class Session:
         hops, leg.out = leg.out, []
         return hops
 
+    @property
+    def shift_ms(self) -> int:
+        """Into hop 0, at which the stream begins."""
+        return self._shift // PER_MS
+
     def begin_at(self, offset_ms: int) -> None:
         """Before any audio: it begins so far into hop 0, beside a stream that began earlier."""
         self._shift = offset_ms * PER_MS

@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from calls import transcripts
 from calls.ingest.formats import FormatError, read_format
 from calls.ingest.words import (
     Audio,
@@ -25,6 +26,7 @@ from calls.ingest.words import (
     Said,
     Say,
     Skip,
+    Told,
     Unusable,
     texts,
 )
@@ -88,6 +90,8 @@ class Talk:
             return (Resume(), Skip(skipped)) if skipped else (Resume(),)
         if kind == "dtmf":
             return (Dtmf(),)
+        if kind == "turn":
+            return self._turn(message)
         return (End(),) if kind == "stop" else (Ignored(),)
 
     def _start(self, message: dict[str, Any]) -> Iterable[Said]:
@@ -115,6 +119,12 @@ class Talk:
         at_ms = None if resume is None else self._ms(resume)
         begin = Begin(call, self.session, self.legs, wire, texts(given), token, at_ms)
         return begin, Say(_json(type="started", session=self.session, max_frame=MAX_FRAME_BYTES))
+
+    def _turn(self, message: dict[str, Any]) -> Iterable[Said]:
+        try:
+            return (Told(transcripts.turn_of(message)),)
+        except transcripts.NotATurn as wrong:
+            return (Malformed(str(wrong)), Say(_json(type="warning", message=str(wrong))))
 
     def _ms(self, samples: int) -> int:
         return samples * 1000 // self.rate_hz

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from calls.ingest.formats import AudioFormat
+from scoring import given
 
 
 class Begin(NamedTuple):
@@ -62,6 +63,12 @@ class Dtmf(NamedTuple):
     """A key was pressed. Which one is not kept: it may be part of a card number."""
 
 
+class Told(NamedTuple):
+    """A turn as the phone system transcribed it; times on the stream's own clock."""
+
+    said: given.Said
+
+
 class Ignored(NamedTuple):
     """Nothing that concerns us."""
 
@@ -81,7 +88,7 @@ class End(NamedTuple):
     reason: str = "The call ended."
 
 
-Said = Begin | Audio | Say | Pause | Resume | Skip | Dtmf | Ignored | Malformed | Unusable | End
+Said = Begin | Audio | Say | Pause | Resume | Skip | Dtmf | Told | Ignored | Malformed | Unusable | End
 
 
 class Handshake(NamedTuple):

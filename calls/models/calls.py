@@ -66,6 +66,9 @@ class Call(models.Model):
     view = models.JSONField(default=dict, help_text="What the call page shows; derived.")
     final = models.JSONField(null=True, blank=True, help_text="Scores of the finished call.")
     engine = models.CharField(max_length=200, blank=True)
+    given_words = models.BooleanField(
+        default=False, help_text="What is said is told by the platform; we transcribe nothing."
+    )
     asks_consent = models.BooleanField(
         default=False, help_text="Nothing is analysed before the caller agrees."
     )

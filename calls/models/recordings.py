@@ -44,6 +44,7 @@ class Recording(models.Model):
         default=False, help_text="The uploader says that the caller was told or agreed."
     )
     mixed = models.BooleanField(default=False, help_text="Both speakers are on one channel.")
+    given_words = models.BooleanField(default=False, help_text="A transcript came with it.")
     notes = models.JSONField(default=list)
     digest = models.CharField(max_length=64, blank=True, help_text="SHA-256 of what was uploaded.")
     state = models.CharField(max_length=10, choices=RecordingState.choices, default=RecordingState.UPLOADING)

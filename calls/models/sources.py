@@ -67,6 +67,10 @@ class Source(models.Model):
         help_text="Where a supervisor listens or barges in, in the phone system: an https address that may "
         "hold {call} (its own name for the call) and {agent} (the user name).",
     )
+    given_words = models.BooleanField(
+        default=False,
+        help_text="The platform sends what is said (docs/transcripts.md); ours is not asked.",
+    )
     keep_audio = models.BooleanField(
         default=False,
         help_text="Keep what is said, to be played on the call's page. Only where the site's KEEP_AUDIO is "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import wraps
@@ -19,12 +20,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_POST, require_safe
 
-from calls import access, intake, policy
+from calls import access, intake, policy, transcripts
 from calls import recordings as room
 from calls.choices import Asked, Layout, RecordingState
 from calls.models import Recording, User
+from scoring.given import Said
 
 SHOWN = 100
+MOST_TRANSCRIPT = 10_000_000
 View = Callable[..., HttpResponse]
 
 
@@ -122,6 +125,8 @@ def _taken(request: HttpRequest) -> list[tuple[bool, str]]:
         return [(False, _("Choose at least one file."))]
     if len(found) > room.MOST_FILES:
         return [(False, _("At most {n} files at once.").format(n=room.MOST_FILES))]
+    if len(found) > 1 and request.FILES.get("transcript"):
+        return [(False, _("A transcript belongs to one call: choose one."))]
     return [_take(request, files) for files in found]
 
 
@@ -167,7 +172,22 @@ def _wanted(request: HttpRequest, files: list[UploadedFile[Any]]) -> room.Wanted
         started_at=_began(said.get("started_at", "")),
         agent=agent,
         told="told" in said,
+        turns=_turns(request),
     )
+
+
+def _turns(request: HttpRequest) -> list[Said] | None:
+    """The transcript that came along, if one did."""
+    file = request.FILES.get("transcript")
+    if file is None:
+        return None
+    if not isinstance(file, UploadedFile) or (file.size or 0) > MOST_TRANSCRIPT:
+        raise room.Refused(_("The transcript is larger than 10 MB."))
+    try:
+        return transcripts.read(json.loads(file.read()))
+    except (ValueError, RecursionError) as error:
+        told = str(error) if isinstance(error, transcripts.NotATurn) else _("it is no JSON")
+        raise room.Refused(_("The transcript cannot be read: {error}.").format(error=told)) from None
 
 
 def _began(said: str) -> datetime:

@@ -63,7 +63,17 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
 
     class Meta:
         model = Source
-        fields = ("name", "slug", "protocol", "team", "enabled", "token_required", "keep_audio", "listen_url")
+        fields = (
+            "name",
+            "slug",
+            "protocol",
+            "team",
+            "enabled",
+            "token_required",
+            "given_words",
+            "keep_audio",
+            "listen_url",
+        )
         labels = {
             "name": gettext_lazy("Name"),
             "slug": gettext_lazy("Last part of its address"),
@@ -71,6 +81,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "team": gettext_lazy("Team"),
             "enabled": gettext_lazy("Calls are taken"),
             "token_required": gettext_lazy("Each stream must bring a one-time token"),
+            "given_words": gettext_lazy("It sends its own transcript; we transcribe nothing"),
             "keep_audio": gettext_lazy("Keep the audio of its calls, where the site does"),
             "listen_url": gettext_lazy("Page of the phone system to listen in, with {call} and {agent}"),
         }

@@ -20,17 +20,28 @@ function offerAgents() {
   if (form.elements.agent.selectedOptions[0]?.hidden) form.elements.agent.value = "";
 }
 
-form.addEventListener("submit", (event) => {
+form.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const { files, folder, caller_file: caller, agent_file: agent } = form.elements;
+  const { files, folder, caller_file: caller, agent_file: agent, transcript } = form.elements;
   const calls = [...files.files, ...folder.files].map((file) => [file]);
   if (caller.files[0] || agent.files[0]) {
     if (!caller.files[0] || !agent.files[0]) return line("").fail(gettext("Two files of one call: choose one for the caller and one for the agent."));
     calls.push([caller.files[0], agent.files[0]]);
   }
   if (!calls.length) return line("").fail(gettext("Choose at least one file."));
-  for (const field of [files, folder, caller, agent]) field.value = "";
-  take(calls);
+  let turns;
+  if (transcript.files[0]) {
+    if (calls.length > 1) return line("").fail(gettext("A transcript belongs to one call: choose one."));
+    try {
+      const told = JSON.parse(await transcript.files[0].text());
+      turns = Array.isArray(told) ? told : told.turns;
+      if (!Array.isArray(turns)) throw new Error("no list");
+    } catch {
+      return line(transcript.files[0].name).fail(gettext("The transcript is no JSON list of turns."));
+    }
+  }
+  for (const field of [files, folder, caller, agent, transcript]) field.value = "";
+  take(calls, turns);
 });
 
 const drop = form.querySelector("[data-drop]");
@@ -45,16 +56,16 @@ drop.addEventListener("drop", async (event) => {
 
 let last = Promise.resolve();
 
-function take(calls) {
+function take(calls, turns) {
   const said = new FormData(form); // as it is now: what is chosen next is for the next files
   for (const files of calls) {
     const shown = line(files.map((file) => file.name).join(" + "));
     running += 1;
-    last = last.then(() => send(files, said, shown)).catch((error) => shown.fail(error.message)).finally(() => { running -= 1; look(); });
+    last = last.then(() => send(files, said, shown, turns)).catch((error) => shown.fail(error.message)).finally(() => { running -= 1; look(); });
   }
 }
 
-async function send(files, said, shown) {
+async function send(files, said, shown, turns) {
   shown.say(gettext("sending …"));
   const began = said.get("started_at") ? `${said.get("started_at")}:00Z` : new Date(files[0].lastModified).toISOString();
   const wanted = {
@@ -62,6 +73,7 @@ async function send(files, said, shown) {
     files: files.map((file) => ({ name: file.name.slice(-90), size: file.size })), mark: String(files.map((file) => file.lastModified)),
   };
   if (said.get("agent")) wanted.agent = said.get("agent");
+  if (turns) wanted.turns = turns;
   let recording = await patiently(() => ask("POST", form.dataset.upload, JSON.stringify(wanted), "application/json"), shown);
   const total = files.reduce((sum, file) => sum + file.size, 0);
   const path = `${form.dataset.upload}${recording.id}/`;

@@ -135,6 +135,7 @@ def test_pieces_that_cannot_be(alice: User, billing: Team, settings: Any, tmp_pa
     settings.RECORDINGS_DIR = tmp_path / "file"
     full = sent(client, pk, b"x")
     assert full.status_code == 503 and "disk" in full.json()["detail"]
+    settings.RECORDINGS_DIR = tmp_path
 
 
 # --- by hand -----------------------------------------------------------------------------------------
