@@ -7,7 +7,7 @@ from typing import TypeGuard
 from uuid import UUID
 
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404
 
 from calls.choices import Role
@@ -27,13 +27,14 @@ def visible_teams(user: Viewer) -> list[Team]:
 
 
 def visible_calls(user: Viewer) -> CallQuerySet:
-    """Supervisors: their teams' calls. Agents: their own. Admins: all."""
+    """Supervisors: their teams' calls. Agents: their own. Admins: all. Practice is its owner's alone."""
     if not isinstance(user, User) or not user.is_active:
         return Call.objects.none()
+    theirs = Q(practice=False) | Q(agent=user)
     if user.is_admin:
-        return Call.objects.all()
+        return Call.objects.filter(theirs)
     if user.is_supervisor:
-        return Call.objects.filter(team__in=user.supervises.all())
+        return Call.objects.filter(theirs, Q(team__in=user.supervises.all()))
     return Call.objects.filter(agent=user)
 
 

@@ -28,7 +28,7 @@ ENDED_STAYS = timedelta(seconds=8)
 def floor_snapshot(user: access.Viewer, lag_ms: int = 0) -> Doc:
     teams = access.visible_teams(user)
     now = timezone.now()
-    phoned = Call.objects.filter(team__in=teams).exclude(source__protocol=Protocol.RECORDING)
+    phoned = Call.objects.filter(team__in=teams, practice=False).exclude(source__protocol=Protocol.RECORDING)
     shown = phoned.filter(Q(status=CallStatus.LIVE) | Q(ended_at__gte=now - ENDED_STAYS))
     tiles = {str(pk): tile for pk, tile in shown.values_list("pk", "tile") if tile}
     return {"now": now.isoformat(), "lag_ms": lag_ms, "calls": tiles}

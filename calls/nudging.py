@@ -36,7 +36,9 @@ def precision(version: RubricVersion, *, fresh: bool = False) -> Mapping[str, Ru
     if known is not None and not fresh and monotonic() - known[0] < PRECISION_FOR_S:
         return known[1]
     since = timezone.now() - VERDICTS_COUNT_FOR
-    said = ShownNudge.objects.filter(call__rubric_version__rubric_id=rubric_id, verdict_at__gte=since)
+    said = ShownNudge.objects.filter(
+        call__rubric_version__rubric_id=rubric_id, call__practice=False, verdict_at__gte=since
+    )
     counts = said.order_by().values_list("rule", "verdict").annotate(n=Count("pk"))
     pairs = [(rule, verdict) for rule, verdict, n in counts for _ in range(n)]
     found = rule_precision(pairs, version.as_spec().nudging)

@@ -60,6 +60,8 @@ class OpenCall:
     """Whose voices it carries: both, or one leg of two that come apart."""
     given_words: bool = False
     """Somebody else tells what is said, whatever the source does."""
+    practice_of: int | None = None
+    """Whose practice it is: theirs alone."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,8 @@ def open_call(new: OpenCall) -> Opened:
         if call is None:
             call = _new_call(source, new)
         else:
+            if not call.counters.get("streams"):  # it waited for its first sound, as practice does
+                call.started_at, resumed = new.started_at, False
             call.status, call.ended_at, call.end_reason = CallStatus.LIVE, None, ""
             call.stream_ref = new.stream_ref[:120]
             call.final = None
@@ -127,6 +131,8 @@ def _complete(call: Call, source: Source, new: OpenCall) -> None:
 def _new_call(source: Source, new: OpenCall) -> Call:
     parameters = new.parameters
     username, agent = parameters.get("agent", ""), _agent_of(source, parameters)
+    if new.practice_of is not None:
+        agent = User.objects.get(pk=new.practice_of)
     notes = (
         [] if agent or not username else [f"The source named agent {username!r}, who is not on this team."]
     )
@@ -145,11 +151,12 @@ def _new_call(source: Source, new: OpenCall) -> Call:
         caller_gender=told if (told := parameters.get("caller_gender", "").lower()) in Gender.values else "",
         asks_consent=policy.current().asked == Asked.CONSENT,
         given_words=source.given_words or new.given_words,
+        practice=new.practice_of is not None,
     )
     if call.given_words:
         call.notes = [*call.notes, GIVEN_WORDS]
     said = policy.said_by_source(parameters)
-    call.opted_in_at = new.started_at if Said.YES in said else None
+    call.opted_in_at = new.started_at if Said.YES in said or call.practice else None
     call.opted_out_at = new.started_at if Said.NO in said else None
     call.save()
     ConsentEvent.objects.bulk_create(ConsentEvent(call=call, said=what, how="source") for what in said)

@@ -134,7 +134,7 @@ def summary(rows: Sequence[Row]) -> Summary:
 
 def recent(rubric: Rubric, limit: int) -> list[Call]:
     """Finished and heard calls of the rubric's teams, newest first."""
-    calls = Call.objects.filter(team__in=teams_of(rubric), scored_at__isnull=False)
+    calls = Call.objects.filter(team__in=teams_of(rubric), scored_at__isnull=False, practice=False)
     finished = calls.exclude(status=CallStatus.LIVE).exclude(purged__has_key="transcript")
     newest = finished.select_related("agent", "team").order_by("-started_at", "pk")
     return list(newest[: max(0, min(limit, MOST_CALLS))])

@@ -65,6 +65,7 @@ def candidates(user: User) -> list[Candidate]:
         .exclude(status=CallStatus.LIVE)
         .exclude(agent=None)
         .exclude(agent=user)
+        .filter(practice=False)
         .exclude(looks__user=user)
         .exclude(reviews__reviewer=user)
         .exclude(purged__has_key="transcript")

@@ -28,6 +28,7 @@ from calls import (
     keeping,
     metrics,
     policy,
+    practising,
     record,
     recordings,
     retention,
@@ -395,6 +396,11 @@ def forget_strays() -> None:
         stay = Call.objects.filter(pk__in=some).exclude(**old).values_list("pk", flat=True)
         for call_id in set(some) - {str(pk) for pk in stay}:
             forget(call_id)
+
+
+@shared_task
+def forget_practice() -> None:
+    practising.forget_old()
 
 
 def forget(call_id: str) -> None:

@@ -249,7 +249,8 @@ def _fresh(call_ids: Sequence[UUID | str]) -> dict[UUID, CallFact]:
         "agent_id", "team_id", "rubric_version_id", "engine", "started_at", "ended_at", "scored_at",
         "synthetic", "queue", "media_ms", "final",
     )  # fmt: skip
-    calls = Call.objects.filter(pk__in=call_ids, final__isnull=False).exclude(status=CallStatus.LIVE)
+    calls = Call.objects.filter(pk__in=call_ids, final__isnull=False, practice=False)
+    calls = calls.exclude(status=CallStatus.LIVE)
     found = {call.pk: call for call in calls.only(*fields)}
     moments: dict[UUID, list[tuple[int, str]]] = {pk: [] for pk in found}
     for pk, t_ms, state in (

@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.urls import path
 
 from calls import sso
-from calls.views import act, labels, people, recordings, reviews, sources, tokens, webhooks
+from calls.views import act, labels, people, practice, recordings, reviews, sources, tokens, webhooks
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -65,6 +65,8 @@ urlpatterns = [
     path("teams/", people.teams, name="teams"),
     path("audit/", people.audit, name="audit"),
     path("invited/<str:uid>/<str:token>/", people.invited, name="invited"),
+    path("practice/", practice.practice, name="practice"),
+    path("calls/<uuid:call_id>/ticket", practice.ticket, name="practice_ticket"),
     path("recordings/", recordings.recordings, name="recordings"),
     path("recordings/rows", recordings.rows, name="recording_rows"),
     path("recordings/<uuid:pk>/remove", recordings.remove, name="remove_recording"),

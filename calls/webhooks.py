@@ -66,6 +66,8 @@ def ping(hook: Webhook) -> Delivery:
 
 
 def _hooks(call: Call, kind: HookEvent) -> list[Webhook]:
+    if call.practice:
+        return []
     of_team = Q(team=None) | Q(team=call.team_id)
     return list(Webhook.objects.filter(of_team, enabled=True, events__contains=[kind.value]))
 

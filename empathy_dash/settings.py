@@ -195,6 +195,11 @@ CELERY_BEAT_SCHEDULE = {
     "forget-deliveries": {"task": "calls.tasks.forget_deliveries", "schedule": 3600.0},
     "score-recordings": {"task": "calls.tasks.score_recordings", "schedule": 1.0, "options": {"expires": 2}},
     "tidy-uploads": {"task": "calls.tasks.tidy_uploads", "schedule": 3600.0, "options": {"expires": 600}},
+    "forget-practice": {
+        "task": "calls.tasks.forget_practice",
+        "schedule": 3600.0,
+        "options": {"expires": 60},
+    },
     "forget-strays": {"task": "calls.tasks.forget_strays", "schedule": 3600.0, "options": {"expires": 60}},
 }
 SCORE_BATCH = env.integer("SCORE_BATCH", 32)
@@ -299,7 +304,7 @@ CONTENT_SECURITY_POLICY = {
         "style-src": [SELF, "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"],
         "img-src": [SELF, "data:"],
         "font-src": [SELF],
-        "connect-src": [SELF],
+        "connect-src": [SELF, MEDIA_URL_BASE],
         "object-src": [NONE],
         "frame-ancestors": [NONE],
         "form-action": [SELF],

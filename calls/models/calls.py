@@ -69,6 +69,9 @@ class Call(models.Model):
     given_words = models.BooleanField(
         default=False, help_text="What is said is told by the platform; we transcribe nothing."
     )
+    practice = models.BooleanField(
+        default=False, help_text="Somebody practises: theirs alone, counted nowhere, gone within a day."
+    )
     asks_consent = models.BooleanField(
         default=False, help_text="Nothing is analysed before the caller agrees."
     )
@@ -127,6 +130,8 @@ class Call(models.Model):
     def groups(self) -> list[str]:
         if self.is_recording:
             return [f"call.{self.pk}"]
+        if self.practice:
+            return [f"call.{self.pk}", f"agent.{self.agent_id}"]
         names = [f"team.{self.team_id}", f"call.{self.pk}"]
         return [*names, f"agent.{self.agent_id}"] if self.agent_id else names
 
@@ -143,6 +148,7 @@ class Call(models.Model):
             "synthetic": self.synthetic,
             "label": self.label,
             "recording": self.is_recording,
+            "practice": self.practice,
             "status": self.status,
             "started_at": self.started_at.isoformat(),
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,

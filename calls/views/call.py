@@ -59,6 +59,8 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     context["under_appeal"] = reviewing.under_appeal(found)
     context["appeals"] = found.appeals.exclude(decided_at=None)
     context["own_reviews"] = not helps
+    if found.practice and found.is_live:
+        context["practice"], context["practice_ref"] = found.source.media_url, found.external_ref
     if helps and found.is_live:
         who = found.agent.username if found.agent else ""
         context["listen"] = found.source.listen_address(found.external_ref, who)

@@ -50,7 +50,7 @@ def ledger(version: RubricVersion, teams: list[int]) -> dict[str, Any]:
     """Rows per rule of a rubric, over the calls of these teams; precision is over all who use the rubric."""
     shown: dict[str, list[ShownNudge]] = defaultdict(list)
     for row in ShownNudge.objects.filter(
-        call__rubric_version__rubric_id=version.rubric_id, call__team__in=teams
+        call__rubric_version__rubric_id=version.rubric_id, call__team__in=teams, call__practice=False
     ).only("rule", "verdict", "taken", "recovered_ms"):
         shown[row.rule].append(row)
     known = nudging.precision(version, fresh=True)

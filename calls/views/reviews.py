@@ -203,7 +203,7 @@ def my_reviews(request: HttpRequest, trouble: str = "", typed: str = "", about: 
     found = Review.objects.filter(call__agent=user, submitted_at__isnull=False).select_related(
         "call", "reviewer"
     )
-    finished = user.calls.filter(final__isnull=False).order_by("-started_at")[:20]
+    finished = user.calls.filter(final__isnull=False, practice=False).order_by("-started_at")[:20]
     context = {
         "section": "my_reviews",
         "reviews": found.order_by("-submitted_at")[:MOST],

@@ -40,7 +40,7 @@ export function timingPanel(list) {
     const customer = timing.customer_talk_ms ?? 0;
     const agent = timing.agent_talk_ms ?? 0;
     const talk = customer + agent;
-    if (!talk) return list.replaceChildren(make("dt", {}, gettext("Nobody has spoken yet.")));
+    if (!talk) return list.replaceChildren(make("dt", {}, gettext("Nobody has spoken yet.")), make("dd", {}, "–"));
     const share = Math.round((100 * customer) / talk);
     const bar = svg(
       "svg",

@@ -305,10 +305,10 @@ def test_goes_on_at_any_offset(alice: User, billing: Team, cuts: list[int], repe
     wanted = Wanted(billing, "caller-left", ["a.wav"], [len(file)], timezone.now())
     at = 0
     for n, cut in enumerate([*cuts, len(file)]):
-        recording, new = recordings.begin(alice, wanted)  # the browser was opened anew
-        assert new == (n == 0) and recordings.received(recording, 0) == at
         if at >= len(file):
             break
+        recording, new = recordings.begin(alice, wanted)  # the browser was opened anew
+        assert new == (n == 0) and recordings.received(recording, 0) == at
         with pytest.raises(intake.WrongOffset) as wrong:
             recordings.receive(recording, 0, at + 1, iter([b"x"]))
         assert wrong.value.expected == at

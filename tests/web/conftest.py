@@ -41,7 +41,14 @@ def web_server(django_db_setup: None) -> Iterator[servers.Server]:
         "--port", str(port), "--no-access-log",
     ]  # fmt: skip
     address = f"http://127.0.0.1:{port}"
-    with servers.started("web", command, f"{address}/health/live", PUBLIC_URL=address, PORT=str(port)) as (
+    with servers.started(
+        "web",
+        command,
+        f"{address}/health/live",
+        PUBLIC_URL=address,
+        PORT=str(port),
+        MEDIA_PUBLIC_URL=f"ws://127.0.0.1:{port}",
+    ) as (
         process,
         log,
     ):
