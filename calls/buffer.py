@@ -576,6 +576,10 @@ class Ledger:
         """How many hops have been owed for longer than that."""
         return self.client.zcount("due", "-inf", self._now(now) - older_ms)
 
+    def is_owed_from(self, since_ms: int) -> bool:
+        """Whether a hop received then or later is due."""
+        return self.client.zcount("due", since_ms, "+inf") > 0
+
     def lag_ms(self, now: int | None = None) -> int:
         """Age of the oldest due hop; 0 when nothing is due."""
         oldest = cast("list[tuple[bytes, float]]", self.client.zrange("due", 0, 0, withscores=True))

@@ -454,8 +454,8 @@ def close_looks() -> None:
 @shared_task
 def score_recordings() -> None:
     """Each second, on a queue of its own, since decoding takes its time: live work first."""
-    if recordings.feed():
-        wake()
+    if recordings.feed() or ledger().is_owed_from(recordings.AFTER_LIVE_MS):
+        wake()  # again, even with nothing new: the worker that took the last wake-up may have died
     if recordings.prepare_next():
         recordings.feed()
         wake()

@@ -248,6 +248,15 @@ def test_what_waits_long_does_not_run_out(alice: User, billing: Team) -> None:
     assert ledger().client.ttl(name) > 600
 
 
+def test_a_wake_up_that_died_with_its_worker_is_sent_again(alice: User, billing: Team) -> None:
+    upload(alice, billing, wav(20))
+    tasks.score_recordings()
+    assert ledger().client.zcard("due") == 80, "all that may wait there at once"
+    ledger().client.delete("score")  # the messages that woke workers, as Celery keeps them
+    tasks.score_recordings()
+    assert ledger().client.llen("score") == 1
+
+
 def test_a_worker_that_dies_costs_nothing(alice: User, billing: Team, monkeypatch: Any) -> None:
     recording = upload(alice, billing, wav(20))
     tasks.score_recordings()
