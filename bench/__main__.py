@@ -8,7 +8,7 @@ import sys
 
 import django
 
-BENCHES = ("calls", "floor_tick", "nudges", "openings", "trends", "voice_serving")
+BENCHES = ("calls", "floor_tick", "fuzz", "nudges", "openings", "trends", "voice_serving")
 
 
 def main() -> int:

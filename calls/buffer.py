@@ -15,7 +15,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import orjson
@@ -36,6 +36,8 @@ LEASE_MS = 30_000
 MAX_DUE = 40_000
 """Hops owed in all before new ones are refused: 100 s of 100 two-channel calls, about 160 MB."""
 CLAIM_HOPS = 32
+PAUSED = "p"
+"""Codec of a hop that a pause left without audio."""
 
 RedisError = redis.RedisError
 """What every function here may raise, so that callers need not import redis."""
@@ -52,7 +54,7 @@ class StoredPiece:
     """Epoch ms at which its last sample arrived; a hop already due keeps its first value."""
     payload: bytes
     codec: str = "u"
-    """u mu-law, a A-law, s 16-bit little endian."""
+    """u mu-law, a A-law, s 16-bit little endian; p for a hop of a pause, without audio."""
 
     @property
     def member(self) -> str:
@@ -412,6 +414,17 @@ class Writer:
         await self.client.aclose()
 
 
+class StoredAudio(NamedTuple):
+    """What the buffer has of a stretch of one channel."""
+
+    samples: Samples
+    """int16 [hops × HOP_SAMPLES]; zeros where there was no audio."""
+    missing: list[int]
+    """Hops that are not there: those in a claim have expired, others never arrived."""
+    paused: list[int]
+    """Hops of a pause: none was to arrive."""
+
+
 class Ledger:
     """What workers and housekeeping do: claim hops, read them, take them off the ledger."""
 
@@ -478,27 +491,28 @@ class Ledger:
             there = pipe.execute()
         return [n for n, kept in zip(indexes, there, strict=True) if not kept]
 
-    def read_audio(self, call_id: str, channel: Channel, first: int, last: int) -> tuple[Samples, list[int]]:
-        """int16 [hops × HOP_SAMPLES] of hops first..last inclusive, and which were missing (zeros).
-
-        A missing hop that is in the claim has expired; one that is not never arrived.
-        """
+    def read_audio(self, call_id: str, channel: Channel, first: int, last: int) -> StoredAudio:
+        """Hops first..last inclusive."""
         indexes = range(first, last + 1)
         audio = np.zeros(len(indexes) * HOP_SAMPLES, dtype=np.int16)
         if not indexes:
-            return audio, []
+            return StoredAudio(audio, [], [])
         stored = cast(
             "list[bytes | None]",
             self.client.mget([f"audio:{call_id}:{channel}:{n}" for n in indexes]),
         )
         missing: list[int] = []
+        paused: list[int] = []
         for position, (index, raw) in enumerate(zip(indexes, stored, strict=True)):
             if raw is None:
                 missing.append(index)
                 continue
+            if raw[:1] == PAUSED.encode():
+                paused.append(index)
+                continue
             samples = _decode(raw)[:HOP_SAMPLES]
             audio[position * HOP_SAMPLES :][: len(samples)] = samples
-        return audio, missing
+        return StoredAudio(audio, missing, paused)
 
     def load_state(self, call_id: str, channel: Channel) -> StreamState:
         """A fresh state if there is none."""

@@ -62,6 +62,7 @@ class Outcome(models.TextChoices):
     LOST = "l", "Lost before it reached us"
     FAILED = "f", "Could not be scored after three tries"
     SKIPPED = "k", "Skipped under load"
+    PAUSED = "p", "Paused by the phone system"
     WITHHELD = "w", "Not analysed: no consent"
     UNKNOWN = ".", "Not received"
 

@@ -5,7 +5,7 @@ Only `record` calls this, inside its transaction; it returns the events to publi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache, reduce
 from operator import or_
@@ -14,8 +14,19 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from calls import nudging, webhooks, wire
-from calls.choices import CallStatus
-from calls.models import Alert, Call, CoverageBlock, Moment, Nudge, RubricVersion, Speech, Turn, VoiceWindow
+from calls.choices import CallStatus, Outcome
+from calls.models import (
+    HOPS_PER_BLOCK,
+    Alert,
+    Call,
+    CoverageBlock,
+    Moment,
+    Nudge,
+    RubricVersion,
+    Speech,
+    Turn,
+    VoiceWindow,
+)
 from calls.push import Event
 from scoring import types as t
 from scoring.rubric import RubricSpec, default_rubric
@@ -40,12 +51,14 @@ class Pieces:
     turns: list[t.Turn] = field(default_factory=list)
     voice: list[t.VoiceState] = field(default_factory=list)
     speech: list[t.Speech] = field(default_factory=list)
+    paused: set[int] = field(default_factory=set)
+    """Hops that the phone system kept from us, on either channel."""
     caller_speaks: bool = False
     """At the end of what was heard; no row says it."""
 
 
 def load_pieces(call_ids: Sequence[str]) -> dict[str, Pieces]:
-    """All pieces of these calls: three queries."""
+    """All pieces of these calls: four queries."""
     pieces: dict[str, Pieces] = {call_id: Pieces() for call_id in call_ids}
     for turn in Turn.objects.filter(call_id__in=call_ids).only(*_TURN_FIELDS):
         pieces[str(turn.call_id)].turns.append(
@@ -76,7 +89,23 @@ def load_pieces(call_ids: Sequence[str]) -> dict[str, Pieces]:
         "call_id", "channel", "start_ms", "end_ms"
     ):
         pieces[str(call_pk)].speech.append(t.Speech(t.Channel(name), start_ms, end_ms))
+    paused = CoverageBlock.objects.filter(call_id__in=call_ids, hops__contains=Outcome.PAUSED)
+    for call_pk, block, hops in paused.values_list("call_id", "block", "hops"):
+        first = block * HOPS_PER_BLOCK
+        pieces[str(call_pk)].paused |= {first + n for n, hop in enumerate(hops) if hop == Outcome.PAUSED}
     return pieces
+
+
+def stretches(hops: Collection[int]) -> list[tuple[int, int]]:
+    """Hops that follow each other as one stretch (start, end) in ms."""
+    found: list[tuple[int, int]] = []
+    for n in sorted(hops):
+        start, end = n * t.HOP_MS, (n + 1) * t.HOP_MS
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 _TURN_FIELDS = (
@@ -103,6 +132,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         now_ms=call.media_ms,
         closed=closed,
         switched_off=nudging.switched_off(call.rubric_version),
+        paused=stretches(pieces.paused),
     )
     since = _write_moments(call, view.moments)
     before = call.view

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from statistics import median
 
 from calls.choices import CallStatus
-from calls.derived import load_pieces
+from calls.derived import load_pieces, stretches
 from calls.drafting import teams_of
 from calls.models import Call, Rubric
 from scoring import types as t
@@ -31,6 +31,8 @@ class Heard:
     turns: Sequence[t.Turn]
     voice: Sequence[t.VoiceState]
     speech: Sequence[t.Speech]
+    paused: Sequence[tuple[int, int]] = ()
+    """Stretches in ms that the phone system kept from us."""
 
 
 @dataclass(frozen=True)
@@ -102,7 +104,7 @@ def replay(calls: Iterable[Heard], before: RubricSpec, after: RubricSpec) -> Rep
 def seen(call: Heard, spec: RubricSpec) -> Seen:
     found = view(
         call.turns, call.voice, call.speech, spec,
-        now_ms=call.media_ms, closed=True,
+        now_ms=call.media_ms, closed=True, paused=call.paused,
     )  # fmt: skip
     return Seen(
         empathy=found.empathy,
@@ -143,4 +145,7 @@ def recent(rubric: Rubric, limit: int) -> list[Call]:
 def heard(calls: Sequence[Call]) -> list[Heard]:
     pieces = load_pieces([str(call.pk) for call in calls])
     found = ((call, pieces[str(call.pk)]) for call in calls)
-    return [Heard(str(call.pk), call.media_ms, p.turns, p.voice, p.speech) for call, p in found]
+    return [
+        Heard(str(call.pk), call.media_ms, p.turns, p.voice, p.speech, stretches(p.paused))
+        for call, p in found
+    ]

@@ -188,6 +188,7 @@ def hear(work: Sequence[CallWork]) -> dict[str, CallHeard]:
 
 
 Lost = dict[tuple[Channel, int], Outcome]
+"""Hops without audio, and why."""
 
 
 def given_words(call_ids: Sequence[str]) -> set[str]:
@@ -199,15 +200,18 @@ def given_words(call_ids: Sequence[str]) -> set[str]:
 def gather(
     claim: Claim, voice: bool = True, mixed: bool = False, told: bool = False
 ) -> tuple[CallWork | None, Lost]:
-    """The audio a claim needs, and the hops that never came. No work for poison, claimed by itself."""
+    """The audio a claim needs, and the hops without any. No work for poison, claimed by itself."""
     streams, lost = [], Lost()
     for channel in Channel:
         state = ledger().load_state(claim.call_id, channel)
         fresh = [h.index for h in claim.hops if h.channel is channel and h.index >= state.next_index]
         last = max(fresh, default=state.next_index - 1)
-        audio, missing = ledger().read_audio(claim.call_id, channel, state.keep_from_index, last)
-        lost |= {(channel, n): Outcome.LOST for n in missing if n >= state.next_index}
-        streams.append(StreamWork(state, audio, last + 1 - state.next_index))
+        stored = ledger().read_audio(claim.call_id, channel, state.keep_from_index, last)
+        # A leg that joins later has lost nothing.
+        since = state.next_index or min(fresh, default=0)
+        lost |= {(channel, n): Outcome.LOST for n in stored.missing if n >= since}
+        lost |= {(channel, n): Outcome.PAUSED for n in stored.paused if n >= since}
+        streams.append(StreamWork(state, stored.samples, last + 1 - state.next_index))
     if any(hop.poison for hop in claim.hops):
         return None, lost
     work = CallWork(

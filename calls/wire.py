@@ -267,6 +267,7 @@ def coverage_doc(rows: Iterable[tuple[str, str]], counters: Mapping[str, Any], n
             "lost_ms": HOP_MS * hops.count(Outcome.LOST),
             "failed_ms": HOP_MS * hops.count(Outcome.FAILED),
             "skipped_ms": HOP_MS * hops.count(Outcome.SKIPPED),
+            "paused_ms": HOP_MS * hops.count(Outcome.PAUSED),
             "withheld_ms": HOP_MS * hops.count(Outcome.WITHHELD),
         }
         for channel, hops in letters.items()

@@ -6,6 +6,7 @@ Recordings are decoded by PyAV alone: it reads every upload format tried and rej
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 MAX_BYTES = 1 << 30
 MAX_SECONDS = 4 * 3600
 MAX_CHANNELS = 8
+MAX_BROKEN = 5
+"""More packets in a file than this may not be broken unless as many can be read."""
 # libavformat's names. Playlists (hls, concat, dash) are left out: they open other files.
 FORMATS = "wav,w64,aiff,au,mp3,ogg,flac,aac,amr,mov,mp4,m4a,3gp,matroska,webm,asf,caf"
 
@@ -139,24 +142,25 @@ def read_recording(
 
 def read_stream(stream: BinaryIO, name: str, *, max_seconds: float = MAX_SECONDS) -> Recording:
     """As read_recording, from an open seekable binary stream (an upload)."""
-    import av
-
-    try:
-        with av.open(stream, mode="r", options={"format_whitelist": FORMATS}) as container:
-            return _decode(container, name, max_seconds)
-    except (av.error.FFmpegError, EOFError) as trouble:
-        raise AudioError(
-            f"{name} is not audio we can read ({_why(trouble)}). Use wav, mp3, flac, ogg/opus, m4a or webm."
-        ) from trouble
+    with _opened(stream, name) as container:
+        return _decode(container, name, max_seconds)
 
 
 def stream_recording(stream: BinaryIO, name: str, *, max_seconds: float = MAX_SECONDS) -> Iterator[Samples]:
     """The same piece by piece, int16 [n, channels] at 8 kHz, in bounded memory. Raises AudioError."""
+    with _opened(stream, name) as container:
+        yield from _pieces(container, name, max_seconds)
+
+
+@contextmanager
+def _opened(stream: BinaryIO, name: str) -> Iterator[av.container.InputContainer]:
     import av
 
+    # Tags may be in any encoding, and nobody reads them.
+    known, tags = {"format_whitelist": FORMATS}, "replace"
     try:
-        with av.open(stream, mode="r", options={"format_whitelist": FORMATS}) as container:
-            yield from _pieces(container, name, max_seconds)
+        with av.open(stream, mode="r", options=known, metadata_errors=tags) as container:
+            yield container
     except (av.error.FFmpegError, EOFError) as trouble:
         raise AudioError(
             f"{name} is not audio we can read ({_why(trouble)}). Use wav, mp3, flac, ogg/opus, m4a or webm."
@@ -180,6 +184,8 @@ def _pieces(container: av.container.InputContainer, name: str, max_seconds: floa
     if not container.streams.audio:
         raise AudioError(f"{name} has no audio stream.")
     track = container.streams.audio[0]
+    if track.codec_context is None:
+        raise AudioError(f"{name} is in a codec that we cannot read. Convert it to wav, mp3, flac or opus.")
     channels, rate_hz = track.codec_context.channels, track.codec_context.sample_rate
     if not 1 <= channels <= MAX_CHANNELS or not 1000 <= rate_hz <= 768_000:
         raise AudioError(f"{name} has {channels} channels at {rate_hz} Hz: not a call recording.")
@@ -197,14 +203,35 @@ def _pieces(container: av.container.InputContainer, name: str, max_seconds: floa
 
 
 def _frames(container: av.container.InputContainer, rate_hz: int, channels: int) -> Iterator[Samples]:
-    """Each decoded frame as int16 [n, channels] at the file's own rate."""
+    """Each decoded frame as int16 [n, channels] at the file's own rate; what is broken is silence."""
     import av
 
-    layout = container.streams.audio[0].codec_context.layout
+    track = container.streams.audio[0]
+    layout, kind, read, broken = track.codec_context.layout, None, 0, 0
     packer = av.AudioResampler(format="s16", layout=layout, rate=rate_hz)
-    for frame in container.decode(audio=0):
-        for packed in packer.resample(frame):
-            yield _interleaved(packed, channels)
+    for packet in container.demux(track):
+        try:
+            frames = packet.decode()
+        except av.error.InvalidDataError:
+            broken += 1
+            if broken > MAX_BROKEN + read:
+                raise
+            length = int((packet.duration or 0) * (packet.time_base or 0) * rate_hz)
+            yield np.zeros((min(length, rate_hz), channels), dtype=np.int16)
+            continue
+        for frame in frames:
+            assert isinstance(frame, av.AudioFrame)
+            read += 1
+            now = (frame.format.name, frame.layout.name, frame.sample_rate)
+            if kind not in (None, now):  # a file glued together of several
+                for packed in packer.resample(None):
+                    yield _interleaved(packed, channels)
+                packer = av.AudioResampler(format="s16", layout=layout, rate=rate_hz)
+            kind = now
+            for packed in packer.resample(frame):
+                yield _interleaved(packed, channels)
+    if broken and not read:
+        raise EOFError("nothing in it can be decoded")
     for packed in packer.resample(None):
         yield _interleaved(packed, channels)
 

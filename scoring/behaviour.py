@@ -78,15 +78,23 @@ def is_backchannel(turn: Turn) -> bool:
 
 
 def talk_pattern(
-    turns: Sequence[Turn], speech: Sequence[Speech], rules: TimingRules, now_ms: int, closed: bool
+    turns: Sequence[Turn],
+    speech: Sequence[Speech],
+    rules: TimingRules,
+    now_ms: int,
+    closed: bool,
+    paused: Sequence[tuple[int, int]] = (),
 ) -> TalkPattern:
-    """Timing so far; where voice activity is missing, the turns' own times stand in."""
+    """Timing so far; where voice activity is missing, the turns' own times stand in.
+
+    `paused`: stretches (start, end) in ms that the phone system kept from us; they are nobody's silence.
+    """
     heard: Sequence[Speech | Turn] = speech or turns
     customer = joined(heard, Channel.CUSTOMER, rules.join_gap_ms)
     agent = joined(heard, Channel.AGENT, rules.join_gap_ms)
     overlap_ms, takings = overlaps(customer, agent, rules.floor_taking_ms)
     _, caller_takings = overlaps(agent, customer, rules.floor_taking_ms)
-    gaps = silences(customer + agent, None if closed else now_ms)
+    gaps = silences([*customer, *agent, *paused], None if closed else now_ms)
     long = tuple(gap for gap in gaps if gap.end_ms - gap.start_ms > rules.silence_ms)
     held = [gap for gap in long if is_announced(gap, turns, rules)]
     customer_ms, agent_ms = total_ms(customer), total_ms(agent)

@@ -55,10 +55,12 @@ def view(
     now_ms: int,
     closed: bool,
     switched_off: Collection[str] = (),
+    paused: Sequence[tuple[int, int]] = (),
 ) -> CallView:
     """The call so far. Pieces may come in any order and more than once (by their keys).
 
-    `switched_off`: ids of nudging rules that give no cues (`nudges.rule_precision`).
+    `switched_off`: ids of nudging rules that give no cues (`nudges.rule_precision`). `paused`: stretches
+    (start, end) in ms that the phone system kept from us.
     """
     said = unique_turns(turns)
     windows = unique_windows(voice)
@@ -66,7 +68,7 @@ def view(
     felt = trace(said, windows, rubric.fusion)
     # Somebody may have begun to speak without our knowing: no silence is known to reach up to now.
     quiet_until_ms = now_ms - UNTOLD_MS if stretches else now_ms
-    pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, closed)
+    pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, closed, paused)
     talk = exchanges(said, rubric.timing)
     empathy = track(talk, felt, pattern, rubric, now_ms, closed)
     longest = longest_unexplained(pattern, said, rubric)

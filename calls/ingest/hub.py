@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import connection, connections
 
 from calls import health, metrics, transcripts
-from calls.buffer import CLAIM_HOPS, RedisError, StoredPiece, Writer
+from calls.buffer import CLAIM_HOPS, PAUSED, RedisError, StoredPiece, Writer
 from calls.ingest.session import SILENCE, Hop, Session
 from scoring import given
 from scoring.types import HOP_MS, HOP_SAMPLES, Channel
@@ -242,7 +242,8 @@ class Hub:
                 if len(batch) == WRITE_HOPS:
                     return batch
                 index = stream.base_index + hop.index
-                piece = StoredPiece(stream.call_id, hop.channel, index, received_ms, hop.payload)
+                codec = "u" if hop.payload else PAUSED
+                piece = StoredPiece(stream.call_id, hop.channel, index, received_ms, hop.payload, codec)
                 batch.append((stream, piece))
         return batch
 

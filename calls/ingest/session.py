@@ -37,6 +37,7 @@ class Hop:
     channel: Channel
     index: int
     payload: bytes
+    """Empty where none was to come: the stream was paused."""
 
 
 @dataclass
@@ -205,8 +206,15 @@ class _Leg:
                 known = sum(max(0, min(b, y) - max(a, x)) for x, y in self.excused)
                 self.heard.lost_ms += max(0, b - a - known) / PER_MS
                 self.holes.append((a, b))
+        first = max(self.closed, self.begin // HOP_SAMPLES)
+        self.out += [Hop(self.channel, n, b"") for n in range(first, index) if self._is_excused(n)]
         self.closed = index + 1
         self.out.append(Hop(self.channel, index, bytes(hop.audio)))
+
+    def _is_excused(self, index: int) -> bool:
+        """Whether of the whole hop no audio was to come."""
+        start, stop = index * HOP_SAMPLES, (index + 1) * HOP_SAMPLES
+        return sum(max(0, min(stop, y) - max(start, x)) for x, y in self.excused) >= HOP_SAMPLES
 
 
 _FULL = [(0, HOP_SAMPLES)]

@@ -23,7 +23,7 @@ class CoverageBlock(models.Model):
         constraints = [
             models.UniqueConstraint(fields=("call", "channel", "block"), name="coverage_key"),
             models.CheckConstraint(
-                condition=models.Q(hops__regex=rf"^[slfkw.]{{{HOPS_PER_BLOCK}}}$"), name="coverage_letters"
+                condition=models.Q(hops__regex=rf"^[slfkpw.]{{{HOPS_PER_BLOCK}}}$"), name="coverage_letters"
             ),
         ]
 

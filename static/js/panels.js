@@ -147,6 +147,7 @@ const FATES = [
   ["scored_ms", "scored", gettext("%s scored")],
   ["silent_ms", "silent", gettext("%s silent (nobody spoke)")],
   ["lost_ms", "bad", gettext("%s lost on the way to us")],
+  ["paused_ms", "", gettext("%s paused by the phone system")],
   ["failed_ms", "bad", gettext("%s could not be scored")],
   ["skipped_ms", "bad", gettext("%s skipped under load")],
   ["withheld_ms", "", gettext("%s not analysed: no consent")],

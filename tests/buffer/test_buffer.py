@@ -30,7 +30,7 @@ def test_a_put_hop_is_claimed_with_its_audio(put: Put, ledger: Ledger) -> None:
     (claim,) = ledger.claim()
     assert heard([claim]) == {"a/customer": [0], "a/agent": [0]}
     assert not any(hop.poison for hop in claim.hops)
-    audio, missing = ledger.read_audio("a", CUSTOMER, 0, 0)
+    audio, missing, _ = ledger.read_audio("a", CUSTOMER, 0, 0)
     assert missing == [] and np.array_equal(audio, decode_mulaw(bytes(HOP_SAMPLES)))
 
 
@@ -126,7 +126,7 @@ def test_giving_back_what_was_not_tried_costs_no_attempt(put: Put, ledger: Ledge
 
 def test_missing_hops_are_zeros_and_named(put: Put, ledger: Ledger) -> None:
     put([piece("a", CUSTOMER, 1), piece("a", CUSTOMER, 3)])
-    audio, missing = ledger.read_audio("a", CUSTOMER, 0, 3)
+    audio, missing, _ = ledger.read_audio("a", CUSTOMER, 0, 3)
     assert missing == [0, 2] and len(audio) == 4 * HOP_SAMPLES
     assert not audio[:HOP_SAMPLES].any() and audio[HOP_SAMPLES : 2 * HOP_SAMPLES].any()
     assert len(ledger.read_audio("a", CUSTOMER, 3, 2)[0]) == 0
@@ -135,7 +135,7 @@ def test_missing_hops_are_zeros_and_named(put: Put, ledger: Ledger) -> None:
 @pytest.mark.parametrize("codec,payload", [("s", np.arange(4000, dtype="<i2").tobytes()), ("a", bytes(4000))])
 def test_other_codecs(put: Put, ledger: Ledger, codec: str, payload: bytes) -> None:
     put([StoredPiece("a", CUSTOMER, 0, 1, payload, codec)])
-    audio, _ = ledger.read_audio("a", CUSTOMER, 0, 0)
+    audio = ledger.read_audio("a", CUSTOMER, 0, 0).samples
     assert len(audio) == HOP_SAMPLES and audio[3] == (3 if codec == "s" else audio[0])
 
 

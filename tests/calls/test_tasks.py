@@ -12,8 +12,8 @@ import pytest
 from django.conf import settings
 from django.db import OperationalError
 
-from calls import record, tasks
-from calls.buffer import MAX_ATTEMPTS, StoredPiece, Writer, ledger
+from calls import record, replays, tasks
+from calls.buffer import MAX_ATTEMPTS, PAUSED, StoredPiece, Writer, ledger
 from calls.choices import CallStatus
 from calls.models import Call, Speech, Turn
 from scoring import speech
@@ -31,7 +31,13 @@ def voice(index: int) -> bytes:
 
 
 def put(
-    call: Call, hops: range, channel: Channel = Channel.CUSTOMER, *, loud: int = 0, at_ms: int = 0
+    call: Call,
+    hops: Sequence[int],
+    channel: Channel = Channel.CUSTOMER,
+    *,
+    loud: int = 0,
+    at_ms: int = 0,
+    codec: str = "u",
 ) -> None:
     """Makes hops due, as the media process does; those below `loud` hold speech."""
 
@@ -39,7 +45,14 @@ def put(
         writer = Writer.connect(settings.REDIS_URL)
         received_ms = at_ms or int(time.time() * 1000)
         pieces = [
-            StoredPiece(str(call.pk), channel, n, received_ms, voice(n) if n < loud else SILENCE)
+            StoredPiece(
+                str(call.pk),
+                channel,
+                n,
+                received_ms,
+                b"" if codec == PAUSED else voice(n) if n < loud else SILENCE,
+                codec,
+            )
             for n in hops
         ]
         taken = await writer.put_many(pieces)
@@ -133,6 +146,37 @@ def test_a_hop_that_never_came_is_lost_and_is_not_called_silence(make_call: Make
     put(call, range(5, 8))
     tasks.score_due()
     assert coverage(call) == "sssllsss" and next_index(call) == 8
+
+
+def test_a_leg_that_joins_later_has_lost_nothing(make_call: MakeCall) -> None:
+    call = make_call()
+    put(call, range(4))
+    tasks.score_due()
+    put(call, range(4, 10))
+    put(call, [*range(6, 8), 9], Channel.AGENT)
+    tasks.score_due()
+    assert coverage(call) == "s" * 10 and coverage(call, Channel.AGENT) == "......ssls"
+
+
+@pytest.mark.parametrize("pause", [True, False])
+def test_a_pause_is_neither_a_loss_nor_anybodys_silence(make_call: MakeCall, pause: bool) -> None:
+    """Half a minute in which a card number is told: the agent did not let the caller wait."""
+    call = make_call()
+    for channel in Channel:
+        put(call, range(4), channel, loud=4)
+        put(call, range(4, 74), channel, codec=PAUSED if pause else "u")
+        put(call, range(74, 78), channel, loud=78)
+    tasks.score_due()
+    close(call)
+    tasks.score_due()
+    call.refresh_from_db()
+    assert coverage(call) == ("ssss" + "p" * 70 + "ssss" if pause else "s" * 78)
+    heard = call.final["coverage"]["channels"]["customer"]
+    assert (heard["paused_ms"], heard["lost_ms"]) == (35_000 if pause else 0, 0)
+    timing = call.final["timing"]
+    assert (timing["dead_air_ms"] > 25_000, timing["longest_silence_ms"] > 25_000) == (not pause, not pause)
+    [same] = replays.heard([call])
+    assert ("silence" in replays.seen(same, call.rubric_version.as_spec()).alerts) is not pause
 
 
 # --- what cannot be heard --------------------------------------------------------------------------

@@ -55,12 +55,12 @@ def ledger(clean_redis: redis.Redis) -> Ledger:
 
 
 def audio_of(call_id: str, channel: Channel) -> bytes:
-    """All of a channel as it lies in the buffer, raw; hops that never came are left out."""
+    """All of a channel as it lies in the buffer, raw; hops that never came, or of a pause, are left out."""
     client = redis.Redis.from_url(django_settings.REDIS_URL)
     keys = client.keys(f"audio:{call_id}:{channel}:*")
     found = sorted((int(key.rsplit(b":", 1)[1]), client.get(key)) for key in keys)
     client.close()
-    assert all(raw[:1] == b"u" and len(raw) == HOP_SAMPLES + 1 for _, raw in found)
+    assert all(raw == b"p" or raw[:1] == b"u" and len(raw) == HOP_SAMPLES + 1 for _, raw in found)
     return b"".join(raw[1:] for _, raw in found)
 
 

@@ -218,3 +218,16 @@ def test_any_frames_at_all(sent: list[tuple[str, int | None, bytes]]) -> None:
         heard = session.counters.channels[channel]
         assert heard.received_ms >= 0 and heard.lost_ms >= 0
     assert all(len(h.payload) == HOP_SAMPLES for h in hops)
+
+
+def test_whole_hops_of_a_pause_are_named_and_none_before_the_first_sound() -> None:
+    session = make()
+    assert session.skip(2000) == [], "a leg that has not begun has nothing to pause"
+    first = [h for t, _, a in frames(noise(1.0)) for h in session.media(t, None, a, 10_000)]
+    assert [hop.index for hop in first] == [4, 5]
+    session.skip(1700)  # from 3.0 s to 4.7 s: three whole hops, and 0.2 s of a fourth
+    rest = [h for t, _, a in frames(noise(0.8)) for h in session.media(t, None, a, 10_000)]
+    assert [(hop.index, bool(hop.payload)) for hop in rest] == [
+        (6, False), (7, False), (8, False), (9, True), (10, True),
+    ]  # fmt: skip
+    assert session.counters.channels[CUSTOMER].lost_ms == 0 and session.counters.paused_ms == 3700

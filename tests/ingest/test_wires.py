@@ -260,6 +260,8 @@ async def test_audiohook_a_pause_keeps_nothing_of_its_span(
     counters = call.counters
     assert (counters["while_paused"], counters["pauses"], counters["paused_ms"]) == (5, 1, 1000)
     assert counters["customer"]["lost_ms"] == 0
+    for channel in (CUSTOMER, AGENT):
+        assert ledger.read_audio(str(call.pk), channel, 0, 5)[1:] == ([], [3, 4]), "a pause is no loss"
 
 
 async def test_audiohook_a_reconnect_goes_on_in_the_same_call(

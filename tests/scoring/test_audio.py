@@ -132,6 +132,40 @@ def test_junk_is_refused_in_words(tmp_path: Path, content: bytes) -> None:
         read_recording(path)
 
 
+def with_a_chunk(path: Path, name: bytes, chunk: bytes) -> Path:
+    """A chunk of `name` before the first one of a RIFF file."""
+    old = path.read_bytes()
+    body = old[:12] + name + len(chunk).to_bytes(4, "little") + chunk + old[12:]
+    path.write_bytes(body[:4] + (len(body) - 8).to_bytes(4, "little") + body[8:])
+    return path
+
+
+def test_tags_in_any_encoding_are_no_trouble(tmp_path: Path) -> None:
+    title = b"INFOINAM\x0a\x00\x00\x00Gespr\xe4ch\x00\x00"
+    path = with_a_chunk(write_wav(tmp_path / "tagged.wav", [tone(440)], RATE_HZ), b"LIST", title)
+    assert read_recording(path).seconds == 1
+
+
+def test_a_codec_nobody_knows_is_named_as_that(tmp_path: Path) -> None:
+    path = write_wav(tmp_path / "odd.wav", [tone(440)], RATE_HZ)
+    path.write_bytes(
+        path.read_bytes().replace(b"fmt \x10\x00\x00\x00\x01\x00", b"fmt \x10\x00\x00\x00\x99\x77")
+    )
+    with pytest.raises(AudioError, match="codec that we cannot read"):
+        read_recording(path)
+
+
+def test_files_glued_together_at_two_rates_go_on(tmp_path: Path) -> None:
+    one = write_encoded(tmp_path / "one.mp3", "libmp3lame", tone(440, 2, 16000), 16000)
+    two = write_encoded(tmp_path / "two.mp3", "libmp3lame", tone(440, 2, 24000), 24000)
+    one.write_bytes(one.read_bytes() + two.read_bytes())
+    found = read_recording(one)
+    assert abs(found.seconds - 4) < 0.4
+    for second in (0.5, 3.2):  # the same tone, whatever the rate around it
+        spectrum = np.abs(np.fft.rfft(found.samples[0][int(second * RATE_HZ) :][: RATE_HZ // 2]))
+        assert abs(int(spectrum.argmax()) * 2 - 440) <= 4
+
+
 def test_missing_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(AudioError, match="is not a file"):
         read_recording(tmp_path / "none.wav")
