@@ -414,6 +414,7 @@ def judge(name: str, runs: int, folder: Path) -> dict[str, Any]:
     found |= {
         "branches": int(covered[-1]) if covered else 0,
         "slowest_s": stat(ran.stderr, "slowest_unit_time_sec"),
+        "peak_mb": stat(ran.stderr, "peak_rss_mb"),
     }
     if ran.returncode or found["inputs"] < runs:
         trace = [line for line in ran.stderr.splitlines() if not line.startswith(("#", "INFO"))]
