@@ -15,7 +15,7 @@ endif
 RUN_STAMP := $(VENV)/.run-$(shell cat requirements.txt 2>/dev/null | cksum | cut -d' ' -f1)
 DEV_STAMP := $(VENV)/.dev-$(shell cat requirements.txt requirements-dev.txt 2>/dev/null | cksum | cut -d' ' -f1)
 
-.PHONY: help demo test check lint bench models browser clean
+.PHONY: help demo test check lint bench models browser clients clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -24,7 +24,7 @@ help: ## this list
 demo: $(RUN_STAMP) ## everything on this machine, with simulated calls; Ctrl-C ends it
 	@exec $(BIN)/python -m empathy_dash.demo
 
-test check: lint models browser ## what CI runs: lint, types, contracts, migrations, tests
+test check: lint models browser clients ## what CI runs: lint, types, contracts, migrations, tests
 	$(BIN)/python -m pytest $(PYTEST_FLAGS)
 
 lint: $(DEV_STAMP) ## style, types, import contracts, templates, migrations (no tests)
@@ -48,6 +48,9 @@ browser: ## chromium for the page tests (installed when you are root on Debian)
 	    { apt-get update -q && DEBIAN_FRONTEND=noninteractive apt-get install -y -q chromium; } >/dev/null 2>&1 \
 	      || echo "chromium could not be installed: the browser tests will say so and skip"; \
 	  else echo "chromium is not installed: the browser tests will say so and skip"; fi; }
+
+clients: $(DEV_STAMP) ## programs of others that the protocol tests let call us
+	@$(BIN)/python -m tests.clients
 
 clean: ## remove the virtual environment and what tools left (not your models or demo data)
 	rm -rf $(VENV) .static .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,7 @@ import asyncio
 import json
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ from calls.models import Call, Source, Team, User
 from calls.reservations import Reserved
 from scoring.audio import decode_mulaw
 from scoring.types import Channel
+from tests import clients
 from tests.ingest.conftest import audio_of
 from tests.ingest.test_door import call_named, ended, until
 from tests.servers import Server
@@ -135,6 +137,22 @@ def source(make_source: MakeSource) -> MediaSource:
     return make_source(protocol="audiosocket", roles={"customer": "customer", "agent": "agent"})
 
 
+CALLER = """
+import { readFileSync } from 'node:fs';
+import { connect } from 'node:net';
+const [, , library, address, name, file] = process.argv;
+const { AudioSocketConnection, FrameType, encodeFrame } = await import(library);
+const [host, port] = address.split(':');
+const socket = connect(Number(port), host, async () => {
+  socket.write(encodeFrame(FrameType.UUID, Buffer.from(name, 'hex')));
+  const call = new AudioSocketConnection(socket);
+  call.on('audio', () => { throw new Error('we were sent audio'); });
+  await call.play(readFileSync(file));
+  call.hangup();
+});
+"""
+
+
 class TestTheDoor:
     pytestmark = door_tests
 
@@ -162,6 +180,35 @@ class TestTheDoor:
         other = audio_of(str(call.pk), Channel.AGENT).strip(b"\xff")
         assert decode_mulaw(other).tolist() == decode_mulaw(LOW).tolist()
         assert call.queue == "Fees"
+
+    async def test_a_client_of_somebody_else(
+        self, door: Server, source: MediaSource, clean_redis: Any, tmp_path: Path
+    ) -> None:
+        """npm's asterisk-audiosocket frames both legs, in real time, and hangs up."""
+        package = clients.folder(clients.AUDIOSOCKET)
+        if not package.is_dir():
+            pytest.skip("asterisk-audiosocket is not here: make clients")
+        ref = f"C{uuid.uuid4().hex}"
+        pair = await sync_to_async(reserved)(source, ref)
+        for leg, sound in (("customer", HIGH), ("agent", LOW)):
+            (tmp_path / leg).write_bytes(linear(sound))
+        script = tmp_path / "call.mjs"
+        script.write_text(CALLER)
+        legs = [
+            await asyncio.create_subprocess_exec(
+                clients.node(), script, str(package / "dist" / "index.js"), door.audiosocket,
+                getattr(pair, leg).hex, str(tmp_path / leg), stderr=asyncio.subprocess.PIPE,
+            )
+            for leg in ("customer", "agent")
+        ]  # fmt: skip
+        for leg in legs:
+            _, trouble = await asyncio.wait_for(leg.communicate(), 30)
+            assert leg.returncode == 0, trouble.decode()
+        call = await ended(ref)
+        assert call.end_reason == "The call ended."
+        assert audio_of(str(call.pk), Channel.CUSTOMER).strip(b"\xff") == HIGH
+        other = audio_of(str(call.pk), Channel.AGENT).strip(b"\xff")
+        assert decode_mulaw(other).tolist() == decode_mulaw(LOW).tolist()
 
     @pytest.mark.parametrize(
         ("kind", "rate", "said"), [(0x12, 16000, None), (0x10, 16000, 16000), (0x18, 192000, None)]
