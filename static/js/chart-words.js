@@ -29,13 +29,13 @@ function sentence(doc) {
   const parts = [];
   if (scored.length) {
     const values = scored.map((m) => m.empathy);
-    const now = scored[scored.length - 1];
-    parts.push(
-      interpolate(
-        gettext("Empathy is %s of 100 (%s–%s), between %s and %s so far."),
-        [now.empathy, now.empathy_low, now.empathy_high, Math.min(...values), Math.max(...values)].map(Math.round),
-      ),
-    );
+    const over = doc.final && doc.final.empathy !== null;
+    const now = over ? doc.final : scored[scored.length - 1];
+    const words = over
+      ? gettext("The final score is %s of 100 (%s–%s); on the way empathy was between %s and %s.")
+      : gettext("Empathy is %s of 100 (%s–%s), between %s and %s so far.");
+    const numbers = [now.empathy, now.empathy_low, now.empathy_high, Math.min(...values), Math.max(...values)];
+    parts.push(interpolate(words, numbers.map(Math.round)));
   } else {
     parts.push(gettext("Empathy is not judged yet: there was no occasion for it."));
   }
