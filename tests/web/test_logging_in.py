@@ -453,7 +453,6 @@ def test_logging_in_leaves_no_message_for_a_later_page(client: Client, dana: Use
     assert "Sources" in page and "signed in" not in page.lower()
 
 
-
 def test_every_way_in_and_out_is_noted_with_its_address(bob: User, dana: User) -> None:
     client = Client(REMOTE_ADDR="203.0.113.9")
     client.post("/account/login/", {"login": "bob", "password": "a guess that is wrong"})
