@@ -25,6 +25,7 @@ from django.utils import timezone
 
 from calls import access, helping, live, push, reviewing, second_factor, wire
 from calls.buffer import ledger
+from calls.changes import Held
 from calls.mailbox import Mailbox, Seqs
 
 log = structlog.get_logger(__name__)
@@ -50,6 +51,10 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
     def numbered(self, seq: Seqs) -> Any:
         return seq
+
+    def shortened(self, event: dict[str, Any]) -> dict[str, Any]:
+        """An event as it goes out, in the order they do."""
+        return event
 
     def local_events(self) -> list[dict[str, Any]]:
         """What this process itself knows to tell at each tick."""
@@ -148,7 +153,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         before, after, events = self.mail.take()
         if events:
             ends = {"from": self.numbered(before), "seq": self.numbered(after), "urgent": urgent}
-            await self.send_json({"type": "events", **ends, "events": events})
+            await self.send_json({"type": "events", **ends, "events": [self.shortened(e) for e in events]})
 
     async def send_fresh(self) -> None:
         """Numbers first, then the snapshot: what comes between is applied twice, never missed."""
@@ -200,7 +205,12 @@ class FloorConsumer(LiveConsumer):
     def snapshot(self) -> dict[str, Any]:
         self.find_groups()
         of = live.wall_snapshot if self.wall else live.floor_snapshot
-        return {"floor": of(self.scope["user"], ledger().lag_ms())}
+        floor = of(self.scope["user"], ledger().lag_ms())
+        self.held = Held(floor["calls"].values())
+        return {"floor": floor}
+
+    def shortened(self, event: dict[str, Any]) -> dict[str, Any]:
+        return self.held.shortened(event)
 
     async def push(self, message: dict[str, Any]) -> None:
         event = message["event"]

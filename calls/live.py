@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from calls import access, wire
+from calls import access, changes, wire
 from calls.choices import CallStatus, Protocol
 from calls.models import Call, Look, Message, NudgeChoices, ShownNudge, User
 from calls.wire import Doc
@@ -89,6 +89,8 @@ def apply(doc: Doc, event: dict[str, Any]) -> Doc:
     if "calls" in doc:
         if kind == "tile":
             doc["calls"] = doc["calls"] | {event["tile"]["id"]: event["tile"]}
+        elif kind == "changed" and (tile := doc["calls"].get(event["id"])):
+            doc["calls"] = doc["calls"] | {event["id"]: changes.changed(tile, event)}
         elif kind == "lag":
             doc["lag_ms"] = event["lag_ms"]
         return doc

@@ -7,7 +7,7 @@ export function apply(doc, event) {
 export function applyAll(doc, events) {
   if (!("calls" in doc) || "choices" in doc) return events.reduce(apply, doc);
   const calls = { ...doc.calls }; // One copy for all: a busy floor gets hundreds of tiles at once.
-  const others = events.filter((event) => event.type !== "tile" || !(calls[event.tile.id] = event.tile));
+  const others = events.filter((event) => !withTile(calls, event));
   return others.reduce(apply, { ...doc, calls });
 }
 
@@ -18,14 +18,23 @@ export function without(doc, gone) {
 }
 
 function applyFloor(doc, event) {
-  switch (event.type) {
-    case "tile":
-      return { ...doc, calls: { ...doc.calls, [event.tile.id]: event.tile } };
-    case "lag":
-      return { ...doc, lag_ms: event.lag_ms };
-    default:
-      return { ...doc };
-  }
+  if (event.type === "lag") return { ...doc, lag_ms: event.lag_ms };
+  const calls = { ...doc.calls };
+  return { ...doc, calls: withTile(calls, event) ? calls : doc.calls };
+}
+
+// Writes a new or changed tile into `calls`; whether the event was about one.
+function withTile(calls, event) {
+  if (event.type === "tile") calls[event.tile.id] = event.tile;
+  else if (event.type === "changed") event.id in calls && (calls[event.id] = changed(calls[event.id], event));
+  else return false;
+  return true;
+}
+
+function changed(tile, { set, spark }) {
+  if (!spark) return { ...tile, ...set };
+  const { drop, keep, add } = spark;
+  return { ...tile, ...set, spark: [...tile.spark.slice(drop, drop + keep), ...add] };
 }
 
 const VIEW_PARTS = ["opportunities", "nudges", "alerts", "why", "timing", "components", "alignment", "outlook"];

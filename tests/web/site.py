@@ -28,9 +28,11 @@ from django.utils import timezone  # noqa: E402
 from django.views.i18n import JavaScriptCatalog  # noqa: E402
 
 from calls import wire  # noqa: E402
+from calls.changes import Held  # noqa: E402
 from calls.views.call import call_context  # noqa: E402
 from calls.views.paint import LOOK, floor_paint  # noqa: E402
 from calls.views.wall import NO_FILTER  # noqa: E402
+from empathy_dash import urls as product  # noqa: E402
 from tests.web import made_up  # noqa: E402
 
 TILES = int(os.environ.get("TILES", "12"))
@@ -74,23 +76,12 @@ def call(request: HttpRequest, call_id: Any) -> HttpResponse:
     return render(request, "call/call.html", call_context(document, timezone.now()) | {"user": ALICE})
 
 
-def nothing(request: HttpRequest) -> HttpResponse:
-    return HttpResponse("made-up site")
-
-
 urlpatterns = [
-    path("", nothing, name="home"),
     path("floor/", floor, name="floor"),
     path("floor/wall/", wall, name="wall"),
-    path("cues/", nothing, name="cues"),
-    path("me/", nothing, name="me"),
-    path("calls/", nothing, name="calls"),
     path("calls/<uuid:call_id>/", call, name="call"),
-    path("out", nothing, name="account_logout"),
-    path("trends/", nothing, name="trends"),
-    path("2fa/", nothing, name="mfa_index"),
-    path("language/", nothing, name="set_language"),
     path("language/words.js", JavaScriptCatalog.as_view(), name="javascript-catalog"),
+    *product.urlpatterns,  # so that every link has an address; what is behind it needs the product
 ]
 pages = get_asgi_application()
 
@@ -112,6 +103,7 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
     name = "floor" if is_floor else "call"
     seq, is_wall = 1, scope["query_string"] == b"wall=1"
     shown = on_the_wall(doc) if is_wall else doc
+    held = Held(shown["calls"].values()) if is_floor else None
     await say({"type": "snapshot", "seq": seq, name: shown, "now": datetime.now(UTC).isoformat()})
 
     async def until_gone() -> None:
@@ -122,10 +114,11 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
     while not gone.done():
         await asyncio.wait({gone}, timeout=1.0)
         now = datetime.now(UTC)
-        if is_floor:
+        if held:
             events = made_up.next_floor_events(doc, now, dice)
             if is_wall:
                 events = [event | {"tile": wire.wall_tile(event["tile"])} for event in events]
+            events = [held.shortened(event) for event in events]
         else:
             events = [] if ended else made_up.next_call_events(doc, now, dice)
         if not gone.done():

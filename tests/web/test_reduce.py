@@ -31,6 +31,21 @@ def floor_events(doc: dict[str, Any], dice: random.Random) -> list[dict[str, Any
                     "tile": dice.choice(tiles) | {"risk": dice.choice(["calm", "help"])},
                 },
                 lambda: {"type": "tile", "tile": dice.choice(tiles) | {"id": dice.choice(ids)}},
+                lambda: {
+                    "type": "changed",
+                    "id": dice.choice(ids),
+                    "set": {"risk": dice.choice(["calm", "help"])},
+                },
+                lambda: {
+                    "type": "changed",
+                    "id": dice.choice(ids),
+                    "set": {"media_ms": dice.randrange(9000)},
+                    "spark": {
+                        "drop": dice.randrange(70),
+                        "keep": dice.randrange(70),
+                        "add": [[dice.randrange(9000), 0.5]],
+                    },
+                },
                 lambda: {"type": "lag", "lag_ms": dice.randrange(9000)},
                 lambda: {"type": "something new"},
             ]

@@ -119,7 +119,8 @@ async def test_alice_gets_a_snapshot_then_events(socket_as: Any, alice: User, fu
     message = await heard(socket, "events")
     assert message["from"] == snapshot["seq"]
     assert message["seq"][group] == snapshot["seq"][group] + 5
-    assert [event["tile"]["media_ms"] for event in message["events"]] == [4], "only the newest tile of a call"
+    expected = {"type": "changed", "id": str(full_call.pk), "set": {"media_ms": 4}}
+    assert message["events"] == [expected], "only the newest tile of a call, and of that what changed"
     await socket.leave()
 
 
