@@ -28,6 +28,7 @@ from bench.load import Played, play, tracks
 from bench.product import Product, product
 from calls import demo
 from calls.buffer import Ledger
+from calls.changes import told
 
 TARGET_MS = 2000
 METRICS = {"Authorization": "Bearer bench"}
@@ -42,6 +43,7 @@ class Floor(threading.Thread):
         super().__init__(daemon=True)
         self.product, self.session = running, running.log_in("alice")
         self.seen: dict[str, list[tuple[float, int]]] = {}
+        self.tiles: dict[str, dict[str, Any]] = {}
         self.lag_ms: list[int] = []
         self.done = threading.Event()
 
@@ -59,9 +61,13 @@ class Floor(threading.Thread):
                 except ConnectionClosed:
                     return
                 now = time.time()
+                self.tiles |= message.get("floor", {}).get("calls", {})
                 for event in message.get("events", ()):
-                    if event["type"] == "tile" and event["tile"]["spark"]:
-                        tile = event["tile"]
+                    tile = told(self.tiles, event)
+                    if tile is None:
+                        continue
+                    self.tiles[tile["id"]] = tile
+                    if tile["spark"]:
                         self.seen.setdefault(tile["label"], []).append((now, tile["spark"][-1][0]))
 
     def latencies_ms(self, call: Played) -> tuple[list[float], int]:

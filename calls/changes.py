@@ -5,12 +5,12 @@ A busy floor has a new second for 200 calls each second; said in whole, each bri
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from calls.choices import CallStatus
-from calls.wire import Doc
 
+Doc = dict[str, Any]
 LIVE = str(CallStatus.LIVE)
 
 
@@ -51,6 +51,14 @@ def moved(old: list[Any], new: list[Any]) -> Doc:
             break
         keep += 1
     return {"drop": drop, "keep": keep, "add": new[keep:]}
+
+
+def told(tiles: Mapping[str, Doc], event: dict[str, Any]) -> Doc | None:
+    """What an event makes of a call's tile, for a page that holds `tiles`; None if it is of none of them."""
+    if event["type"] == "tile":
+        return dict(event["tile"])
+    held = tiles.get(event["id"]) if event["type"] == "changed" else None
+    return changed(held, event) if held else None
 
 
 def changed(tile: Doc, event: dict[str, Any]) -> Doc:

@@ -87,12 +87,10 @@ def apply(doc: Doc, event: dict[str, Any]) -> Doc:
     if "choices" in doc:
         return _apply_mine(doc, event)
     if "calls" in doc:
-        if kind == "tile":
-            doc["calls"] = doc["calls"] | {event["tile"]["id"]: event["tile"]}
-        elif kind == "changed" and (tile := doc["calls"].get(event["id"])):
-            doc["calls"] = doc["calls"] | {event["id"]: changes.changed(tile, event)}
-        elif kind == "lag":
+        if kind == "lag":
             doc["lag_ms"] = event["lag_ms"]
+        elif tile := changes.told(doc["calls"], event):
+            doc["calls"] = doc["calls"] | {tile["id"]: tile}
         return doc
     if kind == "turn":
         turn = event["turn"]

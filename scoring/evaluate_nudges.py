@@ -33,7 +33,7 @@ from scoring.evaluate_calls import MEANT_BEHAVIOUR, MEANT_STATE, Line, read_scri
 from scoring.evaluate_contact_centre import labelled_turns
 from scoring.evaluate_input import read_text
 from scoring.language import LanguageModel, TurnText, load_language
-from scoring.rubric import RubricSpec, default_rubric
+from scoring.rubric import ANY_DISTRESS, RubricSpec, default_rubric
 from scoring.training.data import DataError
 from scoring.training.labelled_turns import PRESENT, PREVIOUS_TURNS, LabelledTurn
 from scoring.types import DISTRESS, Behaviour, Channel, NudgeCandidate, Speech, State, Turn, VoiceState
@@ -102,11 +102,12 @@ class Talk:
     turns: tuple[Labelled, ...]
 
     def has(self, label: str) -> bool:
-        return any(turn.has(label) for turn in self.turns)
+        """A label, or any distress."""
+        return bool(self.upset) if label == ANY_DISTRESS else any(turn.has(label) for turn in self.turns)
 
     @property
     def upset(self) -> list[State]:
-        return [state for state in DISTRESS if self.has(state)]
+        return [state for state in DISTRESS if any(turn.has(state) for turn in self.turns)]
 
 
 @dataclass(frozen=True)
@@ -288,24 +289,27 @@ def so_far(found: Pieces, now_ms: int, rubric: RubricSpec) -> tuple[NudgeCandida
     return view(turns, voice, speech, rubric, now_ms=now_ms, closed=False).nudges
 
 
-def judge(call: str, shown: Sequence[NudgeCandidate], labels: Sequence[Labelled]) -> list[Judged]:
+def judge(
+    call: str, shown: Sequence[NudgeCandidate], labels: Sequence[Labelled], rubric: RubricSpec
+) -> list[Judged]:
+    states = {rule.id: rule.state for rule in rubric.nudging.rules}
     judged = []
     for cue in shown:
         talk = talks([turn for turn in labels if turn.start_ms < cue.t_ms])
         caller = [t for t in talk if t.channel is Channel.CUSTOMER]
         said = " ".join(turn.text for turn in caller[-1].turns) if caller else ""
-        judged.append(Judged(call, cue, fault(cue, talk), said))
+        judged.append(Judged(call, cue, fault(cue, states[cue.rule], talk), said))
     return judged
 
 
-def fault(cue: NudgeCandidate, talk: Sequence[Talk]) -> str:
-    """What is wrong with a cue after this talk; "" when the intent of its rule holds."""
+def fault(cue: NudgeCandidate, state: str, talk: Sequence[Talk]) -> str:
+    """What is wrong with a cue after this talk; "" when the intent of its rule, for `state`, holds."""
     callers = [n for n, t in enumerate(talk) if t.channel is Channel.CUSTOMER]
     last = talk[callers[-1]] if callers else None
-    if last is not None and last.has(cue.state):
-        return ALREADY if cue.missing in shown_since(talk, cue.state) else ""
-    if len(callers) > 1 and talk[callers[-2]].has(cue.state):
-        earlier = shown_since(talk[: callers[-1]], cue.state)
+    if last is not None and last.has(state):
+        return ALREADY if cue.missing in shown_since(talk, state) else ""
+    if len(callers) > 1 and talk[callers[-2]].has(state):
+        earlier = shown_since(talk[: callers[-1]], state)
         return ALREADY if cue.missing in earlier else LATE
     return OTHER if last is not None and last.upset else CALM
 
@@ -314,7 +318,7 @@ def talks(labels: Sequence[Labelled]) -> list[Talk]:
     return [Talk(channel, tuple(turns)) for channel, turns in groupby(labels, key=lambda turn: turn.channel)]
 
 
-def shown_since(talk: Sequence[Talk], state: State) -> set[Behaviour]:
+def shown_since(talk: Sequence[Talk], state: str) -> set[Behaviour]:
     """Behaviours of the agent since the caller's last unbroken turns with this state began."""
     arose = len(talk)
     for n in reversed(range(len(talk))):
@@ -345,7 +349,7 @@ def is_left(talk: Sequence[Talk], n: int, rubric: RubricSpec) -> bool:
     wanted = {
         rule.missing
         for rule in rubric.nudging.rules
-        if talk[n].has(rule.state) and rule.missing not in shown_since(talk[: n + 1], State(rule.state))
+        if talk[n].has(rule.state) and rule.missing not in shown_since(talk[: n + 1], rule.state)
     }
     answered = n + 1 < len(talk)
     return answered and bool(wanted) and not any(talk[n + 1].has(b) for b in wanted)
@@ -364,7 +368,7 @@ def measured(calls: Sequence[Played], rubric: RubricSpec) -> Report:
         "calls": len(calls),
         "needs": sum(map(len, found.values())),
         **{
-            way: summed({call.name: judge(call.name, shown[call.name], call.labels) for call in calls}, found)
+            way: summed({c.name: judge(c.name, shown[c.name], c.labels, rubric) for c in calls}, found)
             for way, shown in ways.items()
         },
     }

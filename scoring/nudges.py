@@ -6,10 +6,11 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from .behaviour import Exchange, TalkPattern
 from .empathy import Fault
-from .rubric import NudgeRule, Nudging, RubricSpec
+from .rubric import ANY_DISTRESS, NudgeRule, Nudging, RubricSpec
 from .states import Feeling, Trace
 from .types import DISTRESS, HELPING, Behaviour, Channel, NudgeCandidate, State
 
@@ -29,6 +30,8 @@ class Opening:
     state: State
     shown: frozenset[str]
     """Behaviours the agent has already shown since this need arose."""
+    sure: bool = True
+    """That it is this distress and no other."""
 
 
 def nudges(
@@ -46,6 +49,7 @@ def nudges(
     `switched_off` holds ids of rules that agents found unhelpful (`rule_precision`).
     """
     rules = [rule for rule in rubric.nudging.rules if rule.id not in switched_off]
+    names_all = not any(rule.state == ANY_DISTRESS for rule in rubric.nudging.rules)
     openings = [*after_caller(talk, felt, rubric), *after_faults(talk, felt, faults, rubric)]
     out: list[NudgeCandidate] = []
     for opening in sorted(openings, key=lambda o: (o.t_ms, o.moment)):
@@ -55,7 +59,8 @@ def nudges(
             continue
         if agent_speaks(pattern, opening.t_ms) or doing_well(form, opening.t_ms, rubric):
             continue
-        rule = next((r for r in rules if fits(r, opening)), None)
+        state = opening.state if opening.sure or names_all else ANY_DISTRESS
+        rule = next((r for r in rules if fits(r, opening, state)), None)
         if rule is not None:
             missing = Behaviour(rule.missing)
             out.append(NudgeCandidate(opening.t_ms, rule.id, opening.state, missing, rule.cue, rule.phrases))
@@ -117,28 +122,33 @@ def precision_of(count: Counter[str], rules: Nudging) -> RulePrecision:
     return RulePrecision(count["helpful"], count["not"], count["wrong"], precision, off, reason)
 
 
-def fits(rule: NudgeRule, opening: Opening) -> bool:
-    return (rule.moment, rule.state) == (opening.moment, opening.state) and rule.missing not in opening.shown
+def fits(rule: NudgeRule, opening: Opening, state: str) -> bool:
+    return (rule.moment, rule.state) == (opening.moment, state) and rule.missing not in opening.shown
 
 
 def after_caller(talk: Sequence[Exchange], felt: Trace, rubric: RubricSpec) -> Iterator[Opening]:
-    """Each time an upset caller stops; behaviours count as shown until the caller is calm again."""
+    """Each time an upset caller stops; behaviours count as shown until the caller is calm again.
+
+    What the agent has only just done counts for a new need too: a cue for it would come as nagging.
+    """
     feelings = {f.turn.start_ms: f for f in felt.feelings}
     shown: set[str] = set()
+    last: set[str] = set()
     state: State | None = None
-    helped = False
+    said = 0
     for exchange in talk:
         if exchange.channel is Channel.AGENT:
-            now = behaviours_of(exchange, rubric)
-            shown |= now
-            helped = bool(now & ANSWERS)
+            last = behaviours_of(exchange, rubric)
+            shown |= last
             continue
-        need = state_after(exchange, feelings, felt, helped, rubric.nudging)
+        helped = bool(last & ANSWERS)
+        first = said < rubric.nudging.few_words
+        need, sure = state_after(exchange, feelings, felt, helped=helped, first=first, rules=rubric.nudging)
         if need != state:
-            shown = set()
-        state, helped = need, False
+            shown = set(last)
+        state, last, said = need, set(), said + words(exchange)
         if state is not None:
-            yield Opening(exchange.end_ms, "caller-stops", state, frozenset(shown))
+            yield Opening(exchange.end_ms, "caller-stops", state, frozenset(shown), sure)
 
 
 def behaviours_of(exchange: Exchange, rubric: RubricSpec) -> set[str]:
@@ -147,27 +157,47 @@ def behaviours_of(exchange: Exchange, rubric: RubricSpec) -> set[str]:
 
 
 def state_after(
-    exchange: Exchange, feelings: Mapping[int, Feeling], felt: Trace, helped: bool, rules: Nudging
-) -> State | None:
+    exchange: Exchange,
+    feelings: Mapping[int, Feeling],
+    felt: Trace,
+    *,
+    helped: bool,
+    first: bool,
+    rules: Nudging,
+) -> tuple[State | None, bool]:
     """The distress a turn leaves behind: its own if strong, else what still lasts; none if it ends well.
+    And whether it is surely that one.
 
-    Where readings err more they must be surer: right after the agent has helped, when callers tell of the
-    worry that has just gone, and in few words, which the context around them colours most.
+    Where readings err more they must be surer: as callers first say what is the matter, which sounds like
+    distress whether they are calm or not; right after the agent has helped, when they tell of the worry
+    that has just gone; and in few words, which the context around them colours most.
     """
     mine = [f for t in exchange.turns if (f := feelings.get(t.start_ms)) is not None]
     strongest = max(mine, key=lambda f: f.affect, default=None)
     if strongest is None or strongest.pleased:
-        return None
+        return None, True
+    if first and any_distress(strongest) < rules.first:
+        return None, True
     if helped and strongest.affect < rules.helped:
-        return None
+        return None, True
     if words(exchange) < rules.few_words and strongest.affect < rules.terse:
-        return None
+        return None, True
     if strongest.affect >= rules.affect:
-        return strongest.state
+        return strongest.state, strongest.affect - next_distress(strongest) >= rules.apart
     if strongest.affect < rules.lasting:
-        return None
+        return None, True
     point = felt.at(exchange.end_ms)
-    return point.state if point is not None and point.state in DISTRESS else None
+    return (point.state if point is not None and point.state in DISTRESS else None), True
+
+
+def next_distress(feeling: Feeling) -> float:
+    """How strong the second distress of a turn is."""
+    return max(feeling.fused.get(state, 0.0) for state in DISTRESS if state is not feeling.state)
+
+
+def any_distress(feeling: Feeling) -> float:
+    """That a turn has one distress or another: noisy-or, as if each were heard by itself."""
+    return 1.0 - prod(1.0 - feeling.fused.get(state, 0.0) for state in DISTRESS)
 
 
 def words(exchange: Exchange) -> int:

@@ -20,6 +20,8 @@ from .types import DISTRESS, FELT, HELPING, Behaviour, Channel, State
 DEFAULT_FILE = Path(__file__).parent / "rubrics" / "default.yaml"
 STATE_NAMES = tuple(str(s) for s in FELT)
 DISTRESS_NAMES = tuple(str(s) for s in DISTRESS)
+ANY_DISTRESS = "distress"
+"""State of a cue's rule that fits whichever distress it is."""
 HELPING_NAMES = tuple(str(b) for b in HELPING)
 BEHAVIOUR_NAMES = tuple(str(b) for b in Behaviour)
 CUSTOMER_CUES = ("anger", "escalation", "urgency", "closing-thanks", "loyalty")
@@ -181,7 +183,8 @@ class LiveRules:
 @dataclass(frozen=True)
 class NudgeRule:
     id: str
-    state: str = field(metadata={"allowed": DISTRESS_NAMES})
+    state: str = field(metadata={"allowed": (*DISTRESS_NAMES, ANY_DISTRESS)})
+    """`distress`: for when it is not sure which (`Nudging.apart`)."""
     missing: str = field(metadata={"allowed": HELPING_NAMES})
     cue: str
     moment: str = field(default="caller-stops", metadata={"allowed": MOMENTS})
@@ -206,6 +209,11 @@ class Nudging:
     """… and so strong where the caller has said fewer words …"""
     few_words: int = later(0, 0, 100)
     """… than this."""
+    first: float = later(0.0)
+    """… and so strong, all distress taken together, while the caller first says what is the matter, that is
+    until they have said `few_words`."""
+    apart: float = later(0.0)
+    """How far the strongest distress must be above the next to be named; else rules for any distress fit."""
     precision_floor: float = later(0.4)
     """A rule whose expected share of "helpful" verdicts is below this switches itself off …"""
     min_verdicts: int = later(8, 1, 1000)

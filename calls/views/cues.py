@@ -15,7 +15,7 @@ from calls import access, nudging
 from calls.choices import Verdict
 from calls.models import RubricVersion, ShownNudge
 from calls.models.rubrics import rubric_version_for
-from calls.views.paint import LOOK
+from calls.views.paint import look_of_rule
 from scoring.nudges import RulePrecision
 from scoring.rubric import NudgeRule
 
@@ -77,7 +77,7 @@ def rule_row(rule: NudgeRule, rows: list[ShownNudge], known: RulePrecision) -> d
     return {
         "rule": rule.id,
         "state": rule.state,
-        "look": LOOK["state"][rule.state],
+        "look": look_of_rule(rule.state),
         "missing": MISSING_WORDS[rule.missing],
         "moment": MOMENT_WORDS[rule.moment],
         "cue": rule.cue,

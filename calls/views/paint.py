@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from calls.views.said import sayings
+from scoring.rubric import ANY_DISTRESS
 
 Doc = dict[str, Any]
 
@@ -49,6 +50,11 @@ LOOK: Doc = {
     "ended_stays_ms": 8000,
     "gap_ms": 8000,
 }
+
+
+def look_of_rule(state: str) -> list[Any]:
+    """Of the state of a cue's rule, which may be any distress."""
+    return ["◇", _("Upset")] if state == ANY_DISTRESS else list(LOOK["state"][state])
 
 
 def look(**more: Any) -> Doc:

@@ -20,7 +20,7 @@ from django.views.decorators.http import require_safe
 
 from calls import access, drafting, replays
 from calls.models import Rubric, RubricPlan, RubricVersion, Team, User
-from calls.views.paint import LOOK
+from calls.views.paint import LOOK, look_of_rule
 from scoring.rubric import RubricSpec, default_rubric
 from scoring.types import DISTRESS, HELPING
 
@@ -98,7 +98,7 @@ def painted(spec: RubricSpec) -> dict[str, Any]:
         ],
         "cues": [
             {
-                "state": LOOK["state"][str(rule.state)],
+                "state": look_of_rule(rule.state),
                 "missing": words[str(rule.missing)],
                 "cue": rule.cue,
                 "phrases": rule.phrases,

@@ -76,6 +76,7 @@ WHOLE = (
     _("Hand a disguised window to the model"),
     # cues of the rubric that comes with the product (scoring/rubrics/default.yaml)
     _("Name the frustration before the fix."),
+    _("Say that you hear how hard this is, before the fix."),
     _("Say sorry and own what went wrong."),
     _("Say what you will do next, and by when."),
     _("Reassure: say what is safe and what happens next."),

@@ -15,6 +15,7 @@ from streamdouble.session import SessionConfig
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bench.product import Product, wait_for
+from calls.changes import told
 from tests.e2e.conftest import media_address
 
 pytestmark = [pytest.mark.real, pytest.mark.models]
@@ -40,8 +41,16 @@ class Screen(threading.Thread):
                 except ConnectionClosed:
                     return
 
-    def events(self, kind: str) -> list[dict[str, Any]]:
-        return [e for m in list(self.messages) for e in m.get("events", ()) if e["type"] == kind]
+    def tiles(self) -> list[dict[str, Any]]:
+        """Each tile as it was after each event of it."""
+        held, seen = {}, []
+        for message in list(self.messages):
+            held |= message.get("floor", {}).get("calls", {})
+            for event in message.get("events", ()):
+                if tile := told(held, event):
+                    held[tile["id"]] = tile
+                    seen.append(tile)
+        return seen
 
 
 def test_speech_in_state_out(
@@ -66,15 +75,15 @@ def test_speech_in_state_out(
         )
 
     [(call_id, status, final, media_ms)] = wait_for(closed, 60)
-    wait_for(lambda: any(e["tile"]["status"] == "ended" for e in screen.events("tile")), 10)
+    wait_for(lambda: any(tile["status"] == "ended" for tile in screen.tiles()), 10)
     for watcher in (screen, outsider):
         watcher.stop.set()
 
-    tiles = [e["tile"] for e in screen.events("tile") if e["tile"]["id"] == str(call_id)]
+    tiles = [tile for tile in screen.tiles() if tile["id"] == str(call_id)]
     states = {tile["state"] for tile in tiles}
     assert "frustration" in states, states
     assert any(tile["quote"] for tile in tiles) and any(tile["reason"] for tile in tiles)
-    assert not outsider.events("tile"), "Carol must see nothing"
+    assert not outsider.tiles(), "Carol must see nothing"
 
     assert status == "ended" and media_ms >= 35_000
     assert final["opportunities"] >= 1 and 0 <= final["empathy"] <= 100

@@ -23,7 +23,7 @@ from scoring.evaluate_nudges import (
     talks,
     wilson,
 )
-from scoring.rubric import default_rubric
+from scoring.rubric import ANY_DISTRESS, default_rubric
 from scoring.types import Behaviour, Channel, NudgeCandidate, State
 
 DEMO = Path(__file__).parents[2] / "calls" / "demo"
@@ -69,11 +69,24 @@ REASSURED = said("agent", 13, "reassure")
     ],
 )
 def test_the_intent_of_a_rule(before: list[Labelled], wrong: str) -> None:
-    assert fault(cue(20), talks(before)) == wrong
+    assert fault(cue(20), State.ANXIETY, talks(before)) == wrong
+
+
+@pytest.mark.parametrize(
+    ("before", "wrong"),
+    [
+        ([said("customer", 3, "frustration")], ""),
+        ([said("customer", 3, "sadness"), REASSURED, said("customer", 16, "anxiety")], ALREADY),
+        ([WORRIED, ASKED, said("customer", 16)], LATE),
+        ([said("customer", 3, "satisfaction")], CALM),
+    ],
+)
+def test_a_rule_for_any_distress_means_any(before: list[Labelled], wrong: str) -> None:
+    assert fault(cue(20), ANY_DISTRESS, talks(before)) == wrong
 
 
 def test_what_is_said_after_a_cue_does_not_judge_it() -> None:
-    [judged] = judge("a", [cue(10)], [WORRIED, REASSURED, said("customer", 16)])
+    [judged] = judge("a", [cue(10)], [WORRIED, REASSURED, said("customer", 16)], RUBRIC)
     assert not judged.fault and judged.said == WORRIED.text
 
 
@@ -89,7 +102,7 @@ def test_counts() -> None:
     labels = [WORRIED, said("agent", 13, "courtesy"), said("customer", 16), said("agent", 19),
               said("customer", 60, "sadness"), said("agent", 63), said("customer", 80)]  # fmt: skip
     found = needs(labels, RUBRIC)
-    report = summed({"a": judge("a", [cue(10), cue(80)], labels), "b": []}, {"a": found, "b": []})
+    report = summed({"a": judge("a", [cue(10), cue(80)], labels, RUBRIC), "b": []}, {"a": found, "b": []})
     assert (report["cues"], report["useful"], report["precision"], report["cues_per_call"]) == (2, 1, 0.5, 1)
     assert (report["needs_left"], report["missed"], report["missed_share"]) == (2, 1, 0.5)
     assert report["rules"]["anxiety-reassure"] == {"cues": 2, "useful": 1, "faults": {CALM: 1}}

@@ -6,7 +6,7 @@ import pytest
 
 from scoring.nudges import rule_precision
 from scoring.rubric import RubricError, default_rubric
-from scoring.types import CallView, Channel, Risk, Speech, Turn
+from scoring.types import CallView, Channel, NudgeCandidate, Risk, Speech, Turn
 from scoring.view import view
 from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CALL, turns_of
 
@@ -67,8 +67,8 @@ def test_cues_fade_for_an_agent_who_answers_well() -> None:
     ("before", "words", "anxiety", "cued"),
     [
         ("explore", 14, 0.57, True),
-        ("reassure", 14, 0.57, False),  # what they tell of has perhaps just gone
-        ("reassure", 14, 0.7, True),
+        ("own", 14, 0.57, False),  # what they tell of has perhaps just gone
+        ("own", 14, 0.7, True),
         ("explore", 5, 0.7, False),  # in few words
         ("explore", 5, 0.95, True),
         ("explore", 14, 0.52, False),
@@ -76,11 +76,57 @@ def test_cues_fade_for_an_agent_who_answers_well() -> None:
 )
 def test_a_doubtful_reading_needs_to_be_surer(before: str, words: int, anxiety: float, cued: bool) -> None:
     turns = [
-        Turn(Channel.AGENT, 0, 4000, "well here we are now", 1.0, behaviours={before: 0.9}),
-        Turn(Channel.CUSTOMER, 5000, 9000, " ".join(["so"] * words), 1.0, states={"anxiety": anxiety}),
+        Turn(Channel.CUSTOMER, 0, 900, " ".join(["so"] * 13), 1.0),
+        Turn(Channel.AGENT, 1000, 4000, "well here we are now", 1.0, behaviours={before: 0.9}),
+        after_5_s({"anxiety": anxiety}, words),
     ]
-    call = view(turns, [], [], RUBRIC, now_ms=9000, closed=False)
-    assert [n.state for n in call.nudges] == ["anxiety"] * cued
+    assert [n.state for n in cues_of(turns)] == ["anxiety"] * cued
+
+
+def after_5_s(states: dict[str, float], words: int = 14) -> Turn:
+    return Turn(Channel.CUSTOMER, 5000, 9000, " ".join(["so"] * words), 1.0, states=states)
+
+
+def cues_of(turns: list[Turn]) -> tuple[NudgeCandidate, ...]:
+    return view(turns, [], [], RUBRIC, now_ms=turns[-1].end_ms, closed=False).nudges
+
+
+@pytest.mark.parametrize(
+    ("states", "rules"),
+    [
+        ({"frustration": 0.7}, []),  # "I have been sent the wrong beans", said by whoever minds or does not
+        ({"frustration": 0.85}, ["frustration-acknowledge"]),
+        ({"frustration": 0.6, "anxiety": 0.59, "sadness": 0.59}, ["distress-acknowledge"]),
+    ],
+)
+def test_what_is_the_matter_is_not_yet_distress(states: dict[str, float], rules: list[str]) -> None:
+    assert [n.rule for n in cues_of([after_5_s(states)])] == rules
+
+
+@pytest.mark.parametrize(
+    ("sadness", "anxiety", "rule"),
+    [(0.9, 0.6, "sadness-acknowledge"), (0.9, 0.75, "distress-acknowledge"), (0.6, 0.9, "anxiety-reassure")],
+)
+def test_of_two_close_distresses_none_is_named(sadness: float, anxiety: float, rule: str) -> None:
+    [cue] = cues_of([after_5_s({"sadness": sadness, "anxiety": anxiety})])
+    assert cue.rule == rule
+
+
+def test_a_rubric_without_rules_for_any_distress_names_the_strongest() -> None:
+    rules = tuple(rule for rule in RUBRIC.nudging.rules if rule.state != "distress")
+    rubric = dataclasses.replace(RUBRIC, nudging=dataclasses.replace(RUBRIC.nudging, rules=rules))
+    turn = after_5_s({"sadness": 0.9, "anxiety": 0.75})
+    [cue] = view([turn], [], [], rubric, now_ms=9000, closed=False).nudges
+    assert cue.rule == "sadness-acknowledge"
+
+
+def test_what_the_agent_has_only_just_done_is_not_asked_for_by_a_new_need() -> None:
+    turns = [
+        Turn(Channel.CUSTOMER, 0, 900, " ".join(["so"] * 13), 1.0),
+        Turn(Channel.AGENT, 1000, 4000, "well here we are now", 1.0, behaviours={"reassure": 0.9}),
+        after_5_s({"anxiety": 0.9}),
+    ]
+    assert [n.rule for n in cues_of(turns)] == ["anxiety-acknowledge"]
 
 
 def test_a_calm_call_is_left_alone() -> None:
