@@ -12,6 +12,7 @@ from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CA
 
 RUBRIC = default_rubric()
 ANGRY = ("customer", "this is ridiculous I'm fed up with you people")
+ANGRY_STILL = ("customer", "I have had enough of being treated like this, it is outrageous")
 
 
 def seen(lines: list[tuple[str, str]], speech: tuple[Speech, ...] = (), later_ms: int = 0) -> CallView:
@@ -37,7 +38,7 @@ def test_nudges_keep_their_distance_and_their_limit() -> None:
 
 def test_what_was_said_is_not_asked_for_again() -> None:
     rubric = dataclasses.replace(RUBRIC, nudging=dataclasses.replace(RUBRIC.nudging, every_ms=0))
-    turns = turns_of([ANGRY, ("agent", "I can hear how frustrating this is for you"), ANGRY])
+    turns = turns_of([ANGRY, ("agent", "I can hear how frustrating this is for you"), ANGRY_STILL])
     rules = [n.rule for n in view(turns, [], [], rubric, now_ms=turns[-1].end_ms, closed=False).nudges]
     assert rules == ["frustration-acknowledge", "frustration-own"]
 
@@ -66,12 +67,12 @@ def test_cues_fade_for_an_agent_who_answers_well() -> None:
 @pytest.mark.parametrize(
     ("before", "words", "anxiety", "cued"),
     [
-        ("explore", 14, 0.57, True),
-        ("own", 14, 0.57, False),  # what they tell of has perhaps just gone
+        ("explore", 14, 0.62, True),
+        ("own", 14, 0.62, False),  # what they tell of has perhaps just gone
         ("own", 14, 0.7, True),
         ("explore", 5, 0.7, False),  # in few words
         ("explore", 5, 0.95, True),
-        ("explore", 14, 0.52, False),
+        ("explore", 14, 0.57, False),
     ],
 )
 def test_a_doubtful_reading_needs_to_be_surer(before: str, words: int, anxiety: float, cued: bool) -> None:
@@ -95,8 +96,8 @@ def cues_of(turns: list[Turn]) -> tuple[NudgeCandidate, ...]:
     ("states", "rules"),
     [
         ({"frustration": 0.7}, []),  # "I have been sent the wrong beans", said by whoever minds or does not
-        ({"frustration": 0.85}, ["frustration-acknowledge"]),
-        ({"frustration": 0.6, "anxiety": 0.59, "sadness": 0.59}, ["distress-acknowledge"]),
+        ({"frustration": 0.9}, ["frustration-acknowledge"]),
+        ({"frustration": 0.62, "anxiety": 0.59, "sadness": 0.59}, ["distress-acknowledge"]),
     ],
 )
 def test_what_is_the_matter_is_not_yet_distress(states: dict[str, float], rules: list[str]) -> None:
@@ -105,7 +106,7 @@ def test_what_is_the_matter_is_not_yet_distress(states: dict[str, float], rules:
 
 @pytest.mark.parametrize(
     ("sadness", "anxiety", "rule"),
-    [(0.9, 0.6, "sadness-acknowledge"), (0.9, 0.75, "distress-acknowledge"), (0.6, 0.9, "anxiety-reassure")],
+    [(0.9, 0.3, "sadness-acknowledge"), (0.9, 0.6, "distress-acknowledge"), (0.3, 0.9, "anxiety-reassure")],
 )
 def test_of_two_close_distresses_none_is_named(sadness: float, anxiety: float, rule: str) -> None:
     [cue] = cues_of([after_5_s({"sadness": sadness, "anxiety": anxiety})])

@@ -197,6 +197,7 @@ def test_who_is_watching(page_for: Open, alice: User, bob: User, call: Call) -> 
     onlooker = page_for(alice)
     onlooker.goto(f"/calls/{call.pk}/")
     page.get_by_text(f"{alice} is watching").wait_for()
+    is_live(onlooker)  # a page that goes before its socket came is let go of 20 s later
     onlooker.close()
     page.get_by_text(f"{alice} looked").wait_for()
     assert page.get_by_text(f"{alice} is watching").count() == 0
