@@ -17,7 +17,8 @@ import { LOOK } from "./words.js";
 
 const MOVE_EVERY_MS = 5000;
 const BAND = 6;
-const FAR_EVERY = 5; // Tiles out of sight are written each fifth tick, and at once when their risk changes.
+const LINES_EVERY = 2; // Lines of distress move on by a few pixels each second tick: they cost most.
+const FAR_EVERY = 20; // Tiles out of sight are written each twentieth tick, and at once when their risk changes.
 
 const root = document.querySelector("[data-floor]");
 const find = (name) => root.querySelector(`[data-${name}]`);
@@ -38,6 +39,7 @@ const rove = rover(root);
 let doc = JSON.parse(document.getElementById("snapshot").textContent);
 let held = null; // What a paused page goes on showing, and since when.
 let line = "waiting";
+let arranged = false;
 let movedAt = -Infinity;
 let widened = false; // The filter changed: everything may be laid out anew.
 
@@ -53,7 +55,7 @@ const nearby = new IntersectionObserver(
       if (isIntersecting && view.tile) view.draw((held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow(), Boolean(held));
     }
   },
-  { rootMargin: "250px" },
+  { rootMargin: "100px" },
 );
 for (const node of root.querySelectorAll(".tile")) {
   views.set(node.dataset.id, new TileView(node));
@@ -78,9 +80,12 @@ function draw() {
       grid.append(view.node);
     }
     const due = !view.far || (n + ticks) % FAR_EVERY === 0 || view.tile?.risk !== tile.risk;
-    if (due) view.draw(tile, now, Boolean(held));
+    if (due) view.draw(tile, now, Boolean(held), held || view.far || ticks % LINES_EVERY === 0 || view.tile?.risk !== tile.risk);
     const hide = !matches(tile);
-    if (view.node.hidden !== hide) view.node.hidden = hide;
+    if (view.node.hidden !== hide) {
+      view.node.hidden = hide;
+      order.changed = true;
+    }
   }
   figures(fitting, shown.lag_ms, now);
   announce(present.filter((tile) => order.needsHelp(tile.id)), now);
@@ -96,12 +101,12 @@ const longGone = (tile, now) =>
 // Tiles move and leave at most every 5 s, and never under the pointer, the focus or a pause.
 function arrange(present, fitting) {
   const busy = inUse();
-  const first = movedAt === -Infinity || widened;
+  const first = !arranged || widened;
   const may = first || (!held && !busy && performance.now() - movedAt >= MOVE_EVERY_MS);
   const note = busy && !held ? gettext("order held while you point or focus here") : "";
   if (heldNote.textContent !== note) heldNote.textContent = note;
   if (!may) return;
-  widened = false;
+  if (!first && !order.changed && views.size === present.length) return;
   const staying = new Set(present.map((tile) => tile.id));
   const gone = held ? [] : Object.keys(doc.calls).filter((id) => !staying.has(id));
   if (gone.length) doc = without(doc, gone);
@@ -112,6 +117,7 @@ function arrange(present, fitting) {
     views.delete(id);
     order.forget(id);
   }
+  [arranged, widened, order.changed] = [true, false, false];
   const sorted = order.sorted(fitting);
   const helped = sorted.filter((tile) => order.needsHelp(tile.id));
   const above = new Set(helped.slice(0, BAND).map((tile) => tile.id));

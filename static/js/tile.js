@@ -33,8 +33,9 @@ export class TileView {
     else node.setAttribute(attribute, value);
   }
 
-  draw(tile, now, frozen) {
+  draw(tile, now, frozen, line = true) {
     if (tile !== this.tile) this.drawTile(tile);
+    if (line) this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
     this.drawAge(tile, now, frozen);
   }
 
@@ -63,7 +64,6 @@ export class TileView {
     this.text("empathy", empathyWords(tile));
     this.set("empathy", "class", tile.empathy === null ? "words" : null);
     this.text("change", changeWords(tile));
-    this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
     this.set("limit", "y1", level(tile.threshold));
     this.set("limit", "y2", level(tile.threshold));
     this.text("not_scored", said(tile.not_scored));

@@ -16,6 +16,8 @@ PEOPLE = [
     "Jonas Lindqvist", "Priya Iyer", "Hannah O’Sullivan-Whitfield", "Kofi Mensah", "Elena Petrova",
 ]  # fmt: skip
 QUEUES = ["Fees", "Cards", "Fraud", "Moving home", "General"]
+ANSWERS = 0.12
+"""Share of calls in which an agent has just answered, so that empathy is another, in a given second."""
 STATES = ["calm", "frustration", "anxiety", "confusion", "sadness", "satisfaction", "unsure"]
 REASONS = {
     "frustration": "Caller frustrated for 40 s and no acknowledgement yet",
@@ -253,13 +255,12 @@ def next_floor_events(doc: Doc, now: datetime, dice: random.Random, share: float
             continue
         media = old["media_ms"] + 1000
         level = min(1, max(0, old["distress"] + dice.uniform(-0.07, 0.07)))
-        empathy = (
-            None
-            if old["empathy"] is None
-            else round(min(100, max(0, old["empathy"] + dice.uniform(-1.5, 1.5))), 1)
-        )
+        empathy = old["empathy"]
+        if empathy is not None and dice.random() < ANSWERS:
+            empathy = round(min(100, max(0, empathy + dice.uniform(-8, 8))), 1)
         new = old | {
             "media_ms": media, "scored_at": now.isoformat(), "distress": round(level, 3), "empathy": empathy,
+            "intensity": round(level, 3),
             "spark": [*old["spark"], [media, round(level, 3)]][-60:],
         }  # fmt: skip
         doc["calls"][old["id"]] = new
