@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -93,7 +92,7 @@ class Product:
 @contextmanager
 def product(state: Path, **environment: str) -> Iterator[Product]:
     """Start it on free ports with its data in `state`, then stop it; `environment` goes to its processes."""
-    port = free_ports()
+    port = embedded.free_ports(3)
     ours = ("DATABASE_URL", "REDIS_URL", "EMPATHY_EMBEDDED_VALKEY", "STAND_IN_MODELS")
     clean = {name: value for name, value in os.environ.items() if name not in ours}
     env = clean | {
@@ -130,18 +129,6 @@ def _await(running: Product) -> None:
         assert running.process.poll() is None, said
         assert time.monotonic() < until, f"not ready after {START_S} s:\n{said}"
         time.sleep(0.2)
-
-
-def free_ports() -> int:
-    """The first of three in a row."""
-    while True:
-        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            with suppress(OSError, OverflowError):
-                second.bind(("127.0.0.1", port + 1))
-                third.bind(("127.0.0.1", port + 2))
-                return port
 
 
 def wait_for(check: Any, timeout_s: float = 30.0, every_s: float = 0.2) -> Any:

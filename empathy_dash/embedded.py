@@ -24,7 +24,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -348,7 +348,7 @@ class Valkey(_Server):
         super().__init__(data_dir, lock_fd)
         self.data = data_dir / "valkey"
         self.password = secrets.token_urlsafe(18)
-        self.port = _free_port()
+        self.port = free_ports()
         self.answered = False  # from then on the address is known to others and stays
 
     @property
@@ -364,7 +364,7 @@ class Valkey(_Server):
 
         self.data.mkdir(exist_ok=True)
         if not self.answered and not self.port_is_free():
-            self.port = _free_port()  # somebody was faster
+            self.port = free_ports()  # somebody was faster
         # The configuration goes in by stdin, so that the password is in no process list.
         process = self._popen([str(get_binary_path()), "-"], log, stdin=subprocess.PIPE)
         settings = (
@@ -395,11 +395,30 @@ class Valkey(_Server):
         return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def free_ports(count: int = 1) -> int:
+    """The first of `count` ports in a row that are free on 127.0.0.1.
+
+    Never from the range that outgoing connections get theirs from: one of those could take the port
+    before its server listens, or while it is started again.
+    """
+    first, last = _outgoing_ports()
+    while True:
+        port = 10_000 + secrets.randbelow(50_000)
+        if port + count > first and port <= last:
+            continue
+        with ExitStack() as stack, suppress(OSError):
+            for one in range(port, port + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", one))
+            return port
+
+
+def _outgoing_ports() -> tuple[int, int]:
+    """First and last, of ip(7)'s ip_local_port_range; IANA's dynamic ones where it cannot be read."""
+    with suppress(OSError, ValueError):
+        first, last = map(int, Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split())
+        if last - first < 40_000:  # else there is hardly a port outside
+            return first, last
+    return 49_152, 65_535
 
 
 class Postgres(_Server):

@@ -7,7 +7,6 @@ is committed.
 from __future__ import annotations
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -22,14 +21,10 @@ from urllib.parse import quote, urlencode
 from django.conf import settings
 from django.db import connection
 
+from empathy_dash.embedded import free_ports
+
 ROOT = Path(__file__).resolve().parent.parent
 START_S = 60
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_database_url() -> str:
@@ -80,7 +75,7 @@ class Server:
 @contextmanager
 def media_server(port: int = 0, **env: str) -> Iterator[Server]:
     """The media process, as production starts it. Reads sources from the test database."""
-    port = port or free_port()
+    port = port or free_ports()
     command = [
         sys.executable, "-m", "uvicorn", "empathy_dash.asgi:media", "--host", "127.0.0.1", "--port", str(port),
         "--ws-max-size", "131072", "--ws-per-message-deflate", "false", "--no-access-log",

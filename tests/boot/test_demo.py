@@ -40,16 +40,6 @@ sys.exit(demo.main())
 """
 
 
-def free_port() -> int:
-    """A port whose next one is free too."""
-    while True:
-        with socket.socket() as one, socket.socket() as two:
-            one.bind(("127.0.0.1", 0))
-            port: int = one.getsockname()[1]
-            if port < 65000 and two.connect_ex(("127.0.0.1", port + 1)):
-                return port
-
-
 def until(holds: Callable[[], bool], seconds: float = 20) -> bool:
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:
@@ -64,7 +54,7 @@ class Running:
     """A launcher in a process of its own."""
 
     def __init__(self, state: Path, code: str = TOY) -> None:
-        self.state, self.port = state, free_port()
+        self.state, self.port = state, embedded.free_ports(2)
         own = {
             "PORT": str(self.port),
             "DEMO_DIR": str(state),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -132,6 +134,25 @@ def test_given_urls_start_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv("REDIS_URL_FILE", str(tmp_path / "redis"))
     monkeypatch.setattr(embedded, "start", lambda *_, **__: pytest.fail("started a server"))
     assert embedded.ensure() == embedded.Urls("postgresql://you@db/yours", "redis://cache/3")
+
+
+def test_ports_are_free_in_a_row_and_not_where_outgoing_connections_get_theirs() -> None:
+    first, last = embedded._outgoing_ports()
+    for _ in range(50):
+        port = embedded.free_ports(3)
+        assert not any(first <= one <= last for one in (port, port + 1, port + 2))
+    with socket.socket() as outgoing:
+        outgoing.bind(("127.0.0.1", 0))
+        assert first <= outgoing.getsockname()[1] <= last
+
+
+def test_a_port_in_use_is_never_handed_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", port := embedded.free_ports()))
+        offered = itertools.chain([port - 1, port], itertools.count(port + 50, 50))
+        monkeypatch.setattr(embedded.secrets, "randbelow", lambda _: next(offered) - 10_000)
+        monkeypatch.setattr(embedded, "_outgoing_ports", lambda: (60_000, 65_535))
+        assert embedded.free_ports(2) >= port + 50
 
 
 def test_the_password_is_in_no_process_list(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from django.conf import settings as django_settings
 from calls.access import MediaSource, media_source
 from calls.buffer import Ledger
 from calls.models import Source, Team
+from empathy_dash import embedded
 from scoring.audio import decode_mulaw
 from scoring.types import HOP_SAMPLES, Channel
 from tests.servers import Server, media_server
@@ -24,9 +25,7 @@ from tests.servers import Server, media_server
 @pytest.fixture(scope="session")
 def door(django_db_setup: None, django_db_blocker: Any) -> Iterator[Server]:
     """A media process for all tests of this room."""
-    from tests.servers import free_port
-
-    port, plain = free_port(), free_port()
+    port, plain = embedded.free_ports(), embedded.free_ports()
     own = {"MEDIA_PUBLIC_URL": f"ws://127.0.0.1:{port}", "AUDIOSOCKET": f"127.0.0.1:{plain}"}
     with django_db_blocker.unblock():
         with media_server(port, **own) as server:

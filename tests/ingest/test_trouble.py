@@ -19,7 +19,6 @@ from calls.record import OpenCall, Opened
 from empathy_dash import embedded
 from scoring.types import Channel
 from tests.ingest.conftest import media, message, start
-from tests.servers import free_port
 
 URL = "wss://calls.example/media/twilio/main/"
 SOURCE = MediaSource(
@@ -220,7 +219,7 @@ async def until(check: Callable[[], Any], seconds: float = 15) -> None:
 
 @pytest.mark.real
 async def test_a_buffer_that_dies_and_comes_back(rows: Rows, tmp_path: Path) -> None:
-    port = free_port()
+    port = embedded.free_ports()
     with valkey(tmp_path / "own", port) as first:
         hub.hub().writer = Writer.connect(first.url)
         line = Line().say(start("CA1", "MZ1"), hop(0), hop(500))
@@ -242,7 +241,7 @@ async def test_a_buffer_that_dies_and_comes_back(rows: Rows, tmp_path: Path) -> 
 
 @pytest.mark.real
 async def test_a_buffer_that_stays_away_is_counted(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    hub.hub().writer = Writer.connect(f"redis://127.0.0.1:{free_port()}/0")
+    hub.hub().writer = Writer.connect(f"redis://127.0.0.1:{embedded.free_ports()}/0")
     monkeypatch.setattr(hub, "HOLD_HOPS", 2)
     monkeypatch.setattr(door, "END_TRIES", 2)
     line = Line().say(start("CA1", "MZ1"), *(hop(n * 500) for n in range(6)), DISCONNECT)

@@ -14,6 +14,7 @@ from django.conf import settings
 from django.test import Client
 
 from calls.models import Alert, Call, CoverageBlock, Moment, Nudge, Turn, User
+from empathy_dash import embedded
 from tests import servers
 from tests.web import made_up
 
@@ -35,7 +36,7 @@ def session_of(transactional_db: None) -> Callable[[User], str]:
 @pytest.fixture(scope="module")
 def web_server(django_db_setup: None) -> Iterator[servers.Server]:
     """The web process, as production starts it, on the test database."""
-    port = servers.free_port()
+    port = embedded.free_ports()
     command = [
         sys.executable, "-m", "uvicorn", "empathy_dash.asgi:application", "--host", "127.0.0.1",
         "--port", str(port), "--no-access-log",

@@ -14,6 +14,7 @@ import pytest
 from django.conf import settings
 
 from calls.models import Call, User
+from empathy_dash import embedded
 from tests import servers
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -27,7 +28,7 @@ class Floor:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.web_port, self.redis_port = servers.free_port(), servers.free_port()
+        self.web_port, self.redis_port = embedded.free_ports(), embedded.free_ports()
         self.redis_url = f"redis://:{PASSWORD}@127.0.0.1:{self.redis_port}/0"
         self.web: subprocess.Popen[bytes] | None = None
         self.redis: subprocess.Popen[bytes] | None = None

@@ -20,6 +20,7 @@ from calls.access import MediaSource
 from calls.choices import Role
 from calls.ingest import asgi, auth, door
 from calls.models import RubricVersion, User
+from empathy_dash import embedded
 from tests import servers
 
 TOKEN = "a-token-for-the-scraper"
@@ -81,7 +82,7 @@ def test_a_healthy_site_says_so_to_anybody_and_says_no_more(rubric: RubricVersio
 def test_a_site_that_is_not_ready_names_the_part_and_not_its_address(
     rubric: RubricVersion, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = servers.free_port()
+    port = embedded.free_ports()
     settings.REDIS_URL = f"redis://:hunter2@127.0.0.1:{port}/0"
 
     def away() -> None:
