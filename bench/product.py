@@ -41,6 +41,10 @@ class Product:
     def media_url(self) -> str:
         return f"ws://127.0.0.1:{self.port + 1}"
 
+    @property
+    def audiosocket(self) -> str:
+        return f"127.0.0.1:{self.port + 2}"
+
     def pids(self) -> dict[str, int]:
         return json.loads((self.state / "processes.json").read_text())
 
@@ -52,6 +56,15 @@ class Product:
     def sql(self, query: str, *parameters: Any) -> list[tuple[Any, ...]]:
         with psycopg.connect(self.urls().database) as connection:
             return connection.execute(query, parameters).fetchall()
+
+    def python(self, code: str) -> str:
+        """What `code` prints, run in the product's own Django (so that no bench knows its tables)."""
+        urls = self.urls()
+        env = os.environ | {"DATABASE_URL": urls.database, "REDIS_URL": urls.redis}
+        shell = [sys.executable, "manage.py", "shell", "--no-imports", "-c", code]
+        done = subprocess.run(shell, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr[-2000:]
+        return done.stdout
 
     def log_in(self, username: str, password: str = "empathy-demo") -> requests.Session:
         session = requests.Session()
