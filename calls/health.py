@@ -19,7 +19,8 @@ import redis.asyncio
 
 TOLD_EVERY_S = 2.0
 FRESH_S = 8
-KEPT_S = 30 * 86400
+DAY_S = 86400
+KEPT_DAYS = 30
 PROCESS = f"{socket.gethostname()}:{os.getpid()}"
 
 
@@ -30,7 +31,7 @@ class Health:
     lost_ms: int = 0
     """Of the streams that run now."""
     refused: Mapping[str, int] = field(default_factory=dict)
-    """Reason → how often, in the last month it was refused at all."""
+    """Reason → how often, in the last KEPT_DAYS days."""
     last_reason: str = ""
     last_at: float | None = None
     """Seconds since 1970."""
@@ -48,28 +49,36 @@ async def tell(client: redis.asyncio.Redis, now: Mapping[str, Mapping[str, float
 
 async def refused(client: redis.asyncio.Redis, slug: str, reason: str) -> None:
     """Of a source that exists. The reason's words after a colon are the sender's own, and left out."""
-    key, plain = f"source:{slug}:refused", reason.partition(":")[0][:80]
+    key, plain = _day(slug, 0), reason.partition(":")[0][:80]
     async with client.pipeline(transaction=False) as pipe:
         pipe.hincrby(key, plain, 1)
         pipe.hset(f"source:{slug}:last", mapping={"reason": plain, "at": str(time.time())})
-        pipe.expire(key, KEPT_S)
-        pipe.expire(f"source:{slug}:last", KEPT_S)
+        pipe.expire(key, (KEPT_DAYS + 1) * DAY_S)
+        pipe.expire(f"source:{slug}:last", KEPT_DAYS * DAY_S)
         await pipe.execute()
+
+
+def _day(slug: str, ago: int) -> str:
+    return f"source:{slug}:refused:{int(time.time() // DAY_S) - ago}"
 
 
 def read(client: redis.Redis, slug: str) -> Health:
     """Of all media processes together. redis.RedisError when nobody can tell."""
     with client.pipeline(transaction=False) as pipe:
         pipe.hgetall(f"source:{slug}:now")
-        pipe.hgetall(f"source:{slug}:refused")
         pipe.hgetall(f"source:{slug}:last")
-        now, counts, last = pipe.execute()
+        for ago in range(KEPT_DAYS):
+            pipe.hgetall(_day(slug, ago))
+        now, last, *days = pipe.execute()
+    counts: Counter[str] = Counter()
+    for day in days:
+        counts.update({name.decode(): int(n) for name, n in day.items()})
     told = [row for row in map(_row, now.values()) if row and time.time() - row.get("at", 0) < FRESH_S]
     return Health(
         streams=round(sum(row.get("streams", 0) for row in told)),
         frames_per_s=sum(row.get("frames_per_s", 0.0) for row in told),
         lost_ms=round(sum(row.get("lost_ms", 0) for row in told)),
-        refused=Counter({name.decode(): int(n) for name, n in counts.items()}),
+        refused=counts,
         last_reason=last.get(b"reason", b"").decode(),
         last_at=float(last[b"at"]) if b"at" in last else None,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import threading
 import time
@@ -14,7 +15,7 @@ import redis
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.utils import timezone
+from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
 from calls import auditing, phones, reservations
@@ -70,6 +71,10 @@ def rotate(source: Source, actor: User, given: str = "") -> None:
         16 <= len(given) <= 200 and given.isascii() and given.isprintable() and " " not in given
     ):
         raise Refused(_("A secret has 16 to 200 characters, ASCII, without spaces."))
+    if given and source.protocol == Protocol.AUDIOHOOK and not _is_base64(given):
+        raise Refused(
+            _("Genesys signs with a secret in base64, and this is none: leave it empty and we make one.")
+        )
     if given in (source.secret, source.previous_secret) and given:
         raise Refused(_("That secret is in use already."))
     source.previous_secret, source.secret = source.secret, given or new_secret()
@@ -77,6 +82,13 @@ def rotate(source: Source, actor: User, given: str = "") -> None:
     with transaction.atomic():
         source.save(update_fields=["secret", "previous_secret", "rotated_at"])
         auditing.record(actor, Did.CHANGED, source, {"secret": "before"}, {"secret": "rotated"})
+
+
+def _is_base64(text: str) -> bool:
+    try:
+        return bool(base64.b64decode(text, validate=True))
+    except ValueError:
+        return False
 
 
 def drop_old(source: Source, actor: User) -> None:
@@ -92,23 +104,24 @@ def drop_old(source: Source, actor: User) -> None:
 # --- trying it with a call -------------------------------------------------------------------------------
 
 
-def start_test(slug: str) -> None:
+def start_test(slug: str, language: str) -> None:
     """In a thread: it takes a few seconds, and housekeeping has other things to do."""
-    threading.Thread(target=run_test, args=(slug,), name="source-test", daemon=True).start()
+    threading.Thread(target=run_test, args=(slug, language), name="source-test", daemon=True).start()
 
 
-def run_test(slug: str) -> dict[str, Any]:
+def run_test(slug: str, language: str = "en") -> dict[str, Any]:
     """Play a sample call through the source's public address, look whether both legs arrived, and take the
-    call away again. What came of it is kept for TRIED_FOR_S."""
+    call away again. What came of it, in the language of who asked, is kept for TRIED_FOR_S."""
     try:
         found = media_source(slug)
-        told = _tried(found) if found else {"ok": False, "words": "The source is gone."}
+        with translation.override(language):
+            ok, words = _tried(found) if found else (False, _("The source is gone."))
     except Exception as error:
         log.exception("connection test failed", source=slug)
-        told = {"ok": False, "words": f"The test itself broke: {type(error).__name__}."}
+        ok, words = False, f"The test itself broke: {type(error).__name__}."
     finally:
         connection.close()
-    told["at"] = time.time()
+    told = {"ok": ok, "words": words, "at": time.time()}
     _redis().set(f"source:{slug}:tried", json.dumps(told), ex=TRIED_FOR_S)
     return told
 
@@ -118,27 +131,31 @@ def last_test(slug: str) -> dict[str, Any] | None:
     return json.loads(raw) if isinstance(raw, bytes) else None
 
 
-def _tried(source: MediaSource) -> dict[str, Any]:
+def _tried(source: MediaSource) -> tuple[bool, str]:
+    """Whether it works, and what came of it."""
     ref = f"test-{uuid.uuid4().hex[:12]}"
     try:
         asyncio.run(_play(source, ref))
+        call = _arrived(source, ref)
+        if call is None:
+            return False, _("The server took the call, but it did not appear: is the database the same?")
+        heard = _heard(call)
+        lost = sum(call.counters[name].get("lost_ms", 0) for name in heard)
     except SimulationError as error:
-        return {"ok": False, "words": str(error)}
-    call = _arrived(source, ref)
-    if call is None:
-        return {
-            "ok": False,
-            "words": "The server took the call, but it did not appear: is the database the same?",
-        }
-    heard = _heard(call)
-    lost = sum(call.counters[name].get("lost_ms", 0) for name in heard)
-    call.delete()
+        only = _(
+            "The test comes from this server itself: name its own address among the networks "
+            "({networks}) for as long as you try."
+        ).format(networks=", ".join(source.networks))
+        return False, f"{error} {only}" if source.networks else str(error)
+    finally:  # however far it came
+        Call.objects.filter(source_id=source.id, external_ref=ref).delete()
+    if not heard:
+        return False, _("The call appeared, and nothing of either leg arrived.")
     if len(heard) < 2:
-        return {
-            "ok": False,
-            "words": f"Only {heard or 'nothing'} arrived: see which leg is whose, under Settings.",
-        }
-    return {"ok": True, "words": f"{SAMPLE_S:.0f} s of both legs arrived, {lost / 1000:.1f} s lost."}
+        only = _("Only one leg arrived ({leg}): see which leg is whose, under Settings.")
+        return False, only.format(leg=heard[0])
+    arrived = _("{seconds:.0f} s of both legs arrived, {lost:.1f} s lost.")
+    return True, arrived.format(seconds=SAMPLE_S, lost=lost / 1000)
 
 
 async def _play(source: MediaSource, ref: str) -> None:

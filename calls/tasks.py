@@ -427,9 +427,9 @@ def send_reset(email: str, language: str) -> None:
 
 
 @shared_task
-def test_source(slug: str) -> None:
+def test_source(slug: str, language: str = "en") -> None:
     """A sample call through a source's public address."""
-    sourcing.start_test(slug)
+    sourcing.start_test(slug, language)
 
 
 @shared_task

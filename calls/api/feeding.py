@@ -1,7 +1,8 @@
-"""What other systems send in: places for phone legs that bring nothing but a number."""
+"""What other systems send in, and what they need for it: places for phone legs, tokens for streams."""
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +12,7 @@ from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers, status
 from rest_framework.exceptions import ValidationError
+from rest_framework.parsers import FormParser, JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -20,10 +22,15 @@ from calls.api.pages import only_known
 from calls.api.problems import Away, Conflict
 from calls.api.rights import person
 from calls.choices import Protocol, Scope
+from calls.ingest import auth
 from calls.ingest.audiosocket import RATES_HZ
+from calls.ingest.wires import WIRES
 from calls.ingest.words import texts
 from calls.models import Source
 from scoring.types import Channel
+
+WITH_FORMS = (JSONParser, FormParser)
+"""A dialplan can post a form, and often nothing else."""
 
 
 class Asking(serializers.Serializer[Any]):
@@ -114,10 +121,58 @@ class Transcripts(APIView):
         return Response({"call": call.pk, "taken": len(turns)}, status=status.HTTP_202_ACCEPTED)
 
 
+class AskingToken(serializers.Serializer[Any]):
+    source = serializers.SlugField(max_length=60, help_text="Slug of an enabled WebSocket source.")
+    call_ref = serializers.CharField(
+        max_length=120, help_text="The phone system's name for the call, exactly as the stream will say it."
+    )
+
+
+class StreamToken(serializers.Serializer[Any]):
+    token = serializers.CharField(help_text="Goes into the stream's parameters as `token` (or `ticket`).")
+    address = serializers.CharField(help_text="Where the phone system connects.")
+    expires_at = serializers.DateTimeField()
+
+
+class StreamTokens(APIView):
+    """A one-time token for a stream: good once, for one call, for two minutes. One for each connection."""
+
+    scope, parser_classes = Scope.FEED, WITH_FORMS
+
+    @extend_schema(request=AskingToken, responses={201: StreamToken}, operation_id="stream_tokens_create")
+    def post(self, request: Request) -> Response:
+        only_known(request.query_params, frozenset())
+        asked = AskingToken(data=request.data)
+        asked.is_valid(raise_exception=True)
+        said = asked.validated_data
+        source = _source_of(request, said["source"])
+        if source.protocol not in WIRES or not source.enabled:
+            raise Conflict(
+                f"Source {source.slug!r} has no streams that bring a token, or takes no calls now."
+            )
+        media = access.media_source(source.slug)
+        if media is None:
+            raise Http404
+        told = {
+            "token": auth.mint_token(media, said["call_ref"]),
+            "address": source.media_url,
+            "expires_at": datetime.fromtimestamp(time.time() + auth.TOKEN_TTL_S, UTC),
+        }
+        return Response(StreamToken(told).data, status=status.HTTP_201_CREATED)
+
+
+def _source_of(request: Request, slug: str) -> Source:
+    """One of the person's own teams; 404 for any other."""
+    found = Source.objects.filter(slug=slug, team__in=access.visible_teams(person(request))).first()
+    if found is None:
+        raise Http404
+    return found
+
+
 class Reservations(APIView):
     """A UUID for each leg of one call, good once and for two minutes."""
 
-    scope = Scope.FEED
+    scope, parser_classes = Scope.FEED, WITH_FORMS
 
     @extend_schema(request=Asking, responses={201: Answer}, operation_id="reservations_create")
     def post(self, request: Request) -> Response:
@@ -125,11 +180,7 @@ class Reservations(APIView):
         asked = Asking(data=request.data)
         asked.is_valid(raise_exception=True)
         said = asked.validated_data
-        user = person(request)
-        teams = access.visible_teams(user)
-        source = Source.objects.filter(slug=said["source"], team__in=teams).first()
-        if source is None:
-            raise Http404
+        source = _source_of(request, said["source"])
         if source.protocol != Protocol.AUDIOSOCKET or not source.enabled:
             raise Conflict(f"Source {source.slug!r} is no AudioSocket source, or takes no calls now.")
         if not settings.AUDIOSOCKET_PUBLIC:

@@ -61,6 +61,7 @@ urlpatterns = [
     path("recordings/<uuid:recording_id>/parts/<int:part>", recordings.Part.as_view()),
     path("transcripts", feeding.Transcripts.as_view()),
     path("reservations", feeding.Reservations.as_view()),
+    path("stream-tokens", feeding.StreamTokens.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("docs", reference.reference, name="api_docs"),
     path("", Nowhere.as_view()),

@@ -13,8 +13,8 @@ from django.db.models import Count, Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.functional import Promise
+from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from calls import health, sourcing, tasks
@@ -47,6 +47,25 @@ REASONS: dict[str, str | Promise] = {
     "closed before start": gettext_lazy("It connected and went away before a stream began."),
     "no leg of the source": gettext_lazy("It named legs that are not mapped here: see which leg is whose."),
     "no database": gettext_lazy("The database did not answer, so the call had no row."),
+    "cannot check the token": gettext_lazy(
+        "Redis did not answer, so nobody could tell whether a token was used."
+    ),
+    "audio format": gettext_lazy(
+        "Its audio was of a kind that is not taken: PCMU, PCMA or 16-bit linear, 8 to 48 kHz, are."
+    ),
+    "out of sequence": gettext_lazy("Its messages were out of sequence: does a proxy repeat or drop them?"),
+    "another session": gettext_lazy("Its messages named another session than its handshake."),
+    "opened twice": gettext_lazy("It opened its conversation twice in one connection."),
+    "started twice": gettext_lazy("It sent two start messages in one connection."),
+    "no conversationId": gettext_lazy("It opened without naming its conversation."),
+    "no media": gettext_lazy("It offered no audio that is taken: let it offer PCMU, both channels."),
+    "no call": gettext_lazy("It did not say which call it is: give it “call”."),
+    "no role": gettext_lazy("It did not say whose voice it is: give it “role”, customer or agent."),
+    "no rate": gettext_lazy("It did not say how many samples a second it sends: give it “rate”."),
+    "audio before start": gettext_lazy("It sent audio before its start message."),
+    "audio before its announcement": gettext_lazy("It sent audio before saying what kind it is."),
+    "start": gettext_lazy("Its start message could not be used: see the recipe for what belongs in it."),
+    "unknown reservation": gettext_lazy("It brought a number that was not reserved, used, or too old."),
 }
 
 
@@ -181,7 +200,7 @@ def act(request: HttpRequest, pk: int) -> HttpResponse:
         elif do == "test":
             if not found.enabled:
                 raise sourcing.Refused(_("Calls are not taken from it: switch that on first."))
-            tasks.test_source.delay(found.slug)
+            tasks.test_source.delay(found.slug, get_language() or "en")
             messages.success(request, _("A sample call is on its way: load the page again in ten seconds."))
         else:
             raise sourcing.Refused(_("Nothing was asked for."))
@@ -210,7 +229,8 @@ def health_of(slug: str) -> dict[str, Any] | None:
 
 
 def words_for(reason: str) -> str:
-    return str(REASONS.get(reason, reason))
+    """What to do about it; a reason nobody has put into words is named as it is."""
+    return str(REASONS.get(reason) or _("It was refused: {reason}.").format(reason=reason))
 
 
 def tried(slug: str) -> dict[str, Any] | None:

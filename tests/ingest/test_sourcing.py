@@ -54,9 +54,10 @@ def test_a_call_from_elsewhere_is_refused_and_noted(make_source: Make, rubric: R
     assert sourcing.run_test(inside.slug)["ok"]
     outside = make_source(protocol="stream", networks=["203.0.113.0/24", "2001:db8::/32"])
     told = sourcing.run_test(outside.slug)
-    assert not told["ok"]
+    assert not told["ok"] and "203.0.113.0/24" in told["words"], "and says how to try it all the same"
+    assert "eigene" in sourcing.run_test(outside.slug, "de")["words"]
     known = health.read(redis.Redis.from_url(site.REDIS_URL), outside.slug)
-    assert known.last_reason == "address not allowed" and known.refused == {"address not allowed": 1}
+    assert known.last_reason == "address not allowed" and known.refused == {"address not allowed": 2}
 
 
 async def test_a_wrong_signature_is_noted_for_a_source_that_exists_only(make_source: Make, door: Any) -> None:

@@ -194,3 +194,49 @@ def test_sources_by_hand(page_for: Open, dana: User, source: Source, billing: Te
     page.get_by_text("Both secrets are good").wait_for()
     page.get_by_role("button", name="Drop the old one").click()
     page.get_by_text("Only the new secret is good now.").wait_for()
+
+
+def test_every_reason_that_the_door_gives_has_words(settings: Any) -> None:
+    """Read off the door's own source: a new refusal without words to act on fails here."""
+    import re
+
+    from calls.views.sources import REASONS
+
+    folder = settings.BASE_DIR / "calls" / "ingest"
+    text = "\n".join(path.read_text() for path in folder.glob("*.py"))
+    given = re.findall(r'(?:Refused\(\w+, |Unusable\()f?["\']([^"\']+)["\']', text)
+    given += re.findall(r'^NO_\w+ = \(?\s*["\']([^"\']+)["\']', text, re.M)
+    plain = {reason.partition(":")[0] for reason in given}
+    assert {"audio format", "no role", "bad token", "start"} <= plain
+    assert plain - set(REASONS) <= {"unknown source"}, plain - set(REASONS)
+
+
+def test_an_audiohook_secret_must_be_base64(dana: User, billing: Team) -> None:
+    made = Source.objects.create(name="G", slug="g", team=billing, protocol="audiohook")
+    client = logged_in(dana)
+    page = client.post(
+        f"/sources/{made.pk}/do",
+        {"do": "rotate", "secret": "not base64 at all!!"[:18].replace(" ", "_")},
+        follow=True,
+    )
+    assert "base64" in page.content.decode()
+    made.refresh_from_db()
+    first = made.secret
+    client.post(f"/sources/{made.pk}/do", {"do": "rotate", "secret": "c2VjcmV0IG9mIGdlbmVzeXM="})
+    made.refresh_from_db()
+    assert (made.secret, made.previous_secret) == ("c2VjcmV0IG9mIGdlbmVzeXM=", first)
+
+
+def test_refusals_are_forgotten_day_by_day(clean_redis: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def refused() -> None:
+        client = redis.asyncio.Redis.from_url(site.REDIS_URL)
+        await health.refused(client, "x", "full")
+        await client.aclose()
+
+    client, now = redis.Redis.from_url(site.REDIS_URL), health.time.time()
+    asyncio.run(refused())
+    monkeypatch.setattr(health.time, "time", lambda: now + 20 * 86400)
+    asyncio.run(refused())
+    assert health.read(client, "x").refused == {"full": 2}
+    monkeypatch.setattr(health.time, "time", lambda: now + 35 * 86400)
+    assert health.read(client, "x").refused == {"full": 1}
