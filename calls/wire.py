@@ -134,6 +134,7 @@ def look_doc(row: Look) -> Doc:
         "id": row.pk,
         "call": str(row.call_id),
         "who": person(row.user),
+        "kind": row.kind,
         "began_at": iso(row.began_at),
         "open": row.open,
         "listened_at": iso(row.listened_at),

@@ -18,7 +18,7 @@ from calls import access, helping, reviewing, wire
 from calls.api import shapes
 from calls.api.pages import Asked, Pages, Time, only_known
 from calls.api.rights import LOCKED, is_locked, person
-from calls.choices import RISKS, CallStatus, Scope
+from calls.choices import RISKS, CallStatus, LookKind, Scope
 from calls.models import Alert, Call, Review, Turn
 
 
@@ -133,7 +133,7 @@ def looked_at(request: Request, call_id: Any) -> Call:
     """The call, where its owner may see it; noted as a look, as on its page."""
     user = person(request)
     call = access.get_call_or_404(user, call_id)
-    helping.look(call, user)
+    helping.look(call, user, LookKind.PROGRAM)
     reviewing.saw_machine(call, user)
     return call
 

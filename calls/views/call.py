@@ -17,7 +17,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
 from calls import access, helping, keeping, live, reviewing
-from calls.choices import Verdict
+from calls.choices import LookKind, Verdict
 from calls.models import Call, User
 from calls.views.paint import LOOK, clock, elapsed_ms, look, tile_paint, turn_paint
 
@@ -87,7 +87,7 @@ def call_context(
     `messages`: and there is an agent to write to."""
     return {
         "section": "calls",
-        "look": look(verdict=dict(Verdict.choices)),
+        "look": look(verdict=dict(Verdict.choices), looked=dict(LookKind.choices)),
         "call": snapshot,
         "helps": helps,
         "may_message": messages,

@@ -18,7 +18,8 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls import access, drafting, replays
+from calls import access, drafting, helping, replays
+from calls.choices import LookKind
 from calls.models import Rubric, RubricPlan, RubricVersion, Team, User
 from calls.views.paint import LOOK, look_of_rule
 from scoring.rubric import RubricSpec, default_rubric
@@ -249,6 +250,8 @@ def rescored(request: HttpRequest, call_id: UUID) -> HttpResponse:
             "What was heard in this call was deleted by the policy, so it cannot be scored again."
         )
     elif other is not None:
+        assert isinstance(request.user, User)  # outsiders got a 404
+        helping.look(call, request.user, LookKind.RESCORED)
         [row] = replays.replay(replays.heard([call]), call.rubric_version.as_spec(), other.as_spec()).rows
         sides = (call.rubric_version, row.before), (other, row.after)
         context["sides"] = [(v, asdict(side) | {"risk": LOOK["risk"][side.risk][1]}) for v, side in sides]
