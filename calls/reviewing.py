@@ -101,6 +101,13 @@ def open_review(call: Call, user: User) -> Review | None:
     return Review.objects.filter(call=call, reviewer=user, submitted_at=None).first()
 
 
+def under_way(user: User) -> frozenset[UUID]:
+    """Calls that the user is scoring now: what the machine made of them is not told in passing."""
+    return frozenset(
+        Review.objects.filter(reviewer=user, submitted_at=None).values_list("call_id", flat=True)
+    )
+
+
 def saw_machine(call: Call, user: User) -> None:
     """The user was given the machine's score of a call they are still scoring."""
     Review.objects.filter(call=call, reviewer=user, submitted_at=None).update(blind=False)

@@ -20,6 +20,7 @@ from calls import access, auditing, consent, helping, keeping, retention, subjec
 from calls import policy as policies
 from calls.choices import Did, Kept, LookKind, Region, Role
 from calls.models import Call, Policy, Purge, Turn, User, VoiceWindow
+from calls.views.call import first
 from scoring.firewall import self_test
 from scoring.types import Channel
 
@@ -216,6 +217,8 @@ def _admins_call(request: HttpRequest, call_id: UUID) -> tuple[User, Call]:
 @require_safe
 def export_call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     user, call = _admins_call(request, call_id)
+    if (warning := first(request, call, user)) is not None:
+        return warning
     helping.look(call, user, LookKind.COPY)
     name = f"call-{call.pk}.zip"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}

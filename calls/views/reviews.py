@@ -113,9 +113,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
     if found.submitted_at is None:
         return score(request, found)
     if found.reviewer_id != request.user.pk and reviewing.open_review(found.call, request.user):
-        return render(
-            request, "reviews/first.html", {"section": "reviews", "call": found.call, "other": True}
-        )
+        return render(request, "reviews/first.html", {"section": "reviews", "call": found.call})
     return compared(request, found)
 
 
@@ -241,7 +239,7 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     asked = Appeal.objects.select_related("call__agent", "review__reviewer", "agent", "decided_by")
     made = get_object_or_404(asked, pk=pk, call__in=access.visible_calls(user))
     if reviewing.open_review(made.call, user):
-        return render(request, "reviews/first.html", {"section": "reviews", "call": made.call, "other": True})
+        return render(request, "reviews/first.html", {"section": "reviews", "call": made.call})
     helping.look(made.call, user, LookKind.REVIEW)
     may, trouble = reviewing.may_decide(made, user), ""
     if request.method == "POST":
