@@ -73,6 +73,7 @@ class RubricVersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 class CallAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_display = ("external_ref", "team", "agent", "status", "started_at")
     list_filter = ("status", "team", "synthetic")
+    exclude = ("tile", "view", "final")  # what was made of it is on its page, where a look is noted
 
     def has_change_permission(self, request: object, obj: object = None) -> bool:
         return False

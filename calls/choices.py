@@ -152,6 +152,26 @@ class Kept(models.TextChoices):
     SUBJECT = "subject", _("All of a call, on request")
 
 
+class LookKind(models.TextChoices):
+    """What somebody had of a call, or did with it; the label follows who and when."""
+
+    PAGE = "page", _("the call’s page")
+    DATA = "data", _("its data and consent")
+    MARKING = "marking", _("to mark turns")
+    SCORING = "scoring", _("to score it")
+    REVIEW = "review", _("a score that somebody gave it")
+    RESCORED = "rescored", _("scored by another version of the rubric")
+    COPY = "copy", _("took a copy of all of it")
+    PROGRAM = "program", _("by a program")
+    PLAYED = "played", _("played the recording")
+    LISTEN = "listen", _("listened in live")
+    BARGE = "barge", _("stepped in live")
+
+
+SHOW_MACHINE = frozenset({LookKind.PAGE, LookKind.REVIEW, LookKind.RESCORED, LookKind.COPY, LookKind.PROGRAM})
+"""Looks that tell what the machine made of the call: whoever had one no longer scores it blind."""
+
+
 class Verdict(models.TextChoices):
     """What an agent says of a cue. The first three count for its rule's precision."""
 

@@ -136,7 +136,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     )
     since = _write_moments(call, view.moments)
     before = call.view
-    call.view = wire.view_doc(view)
+    call.view = wire.view_doc(view, closed=closed)
     were_alerts = before.get("alerts", bool(before))  # stored views of old do not say: look
     alerts = _write_alerts(call, view.alerts) if view.alerts or were_alerts else []
     nudges = wire.nudge_docs(view.nudges)

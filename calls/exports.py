@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from typing import IO, Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -46,6 +47,10 @@ REAL = (
     "fit_confusion", "fit_sadness", "outlook", "coverage", "time_calm", "time_satisfaction",
     "time_frustration", "time_anxiety", "time_confusion", "time_sadness", "time_unsure",
 )  # fmt: skip
+MADE_BY_MACHINE = (
+    "outlook_status",
+    *(name for name in (*WHOLE, *REAL) if name not in ("handle_ms", "coverage")),
+)
 SCHEMA = pa.schema(
     [*HEAD.items(), *((name, pa.int32()) for name in WHOLE), *((name, pa.float32()) for name in REAL)]
 )
@@ -61,6 +66,8 @@ class Wanted:
     agent: int | None = None
     named: bool = False
     """Whether agents are named; with the lock of the policy they are not."""
+    unscored: frozenset[UUID] = frozenset()
+    """Calls whose scores are left out: who asks is scoring them blind."""
 
 
 def facts(wanted: Wanted) -> QuerySet[CallFact]:
@@ -98,6 +105,8 @@ def rows(wanted: Wanted) -> Iterator[dict[str, Any]]:
         "engine_name", "began_at",
     )  # fmt: skip
     for row in found.values(*plain, *extra).iterator(CHUNK):
+        if row["call_id"] in wanted.unscored:
+            row |= dict.fromkeys(MADE_BY_MACHINE)
         yield {
             "call": str(row["call_id"]),
             "external_ref": row["call_name"],

@@ -14,11 +14,14 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from calls import derived, push, webhooks, wire
-from calls.choices import MISSING, Verdict
+from calls.choices import MISSING, LookKind, Verdict
 from calls.models import Alert, Call, Follow, Look, Message, Note, NudgeChoices, ShownNudge, User
 
 LOOK_GOES_ON = timedelta(seconds=60)
 """A page that reloads or reconnects within this is the same look."""
+QUIET_LOOK_GOES_ON = timedelta(minutes=10)
+"""The same for a page that does not say when it is closed."""
+EACH_COUNTS = (LookKind.LISTEN, LookKind.BARGE)
 LOOK_LAPSES = timedelta(seconds=20)
 """A page that has not been heard of for so long is closed, whatever became of it."""
 EVERY_S = range(15, 601)
@@ -144,17 +147,40 @@ def choose(agent: User, wanted: Mapping[str, object]) -> NudgeChoices:
 # --- who looks on -----------------------------------------------------------------------------
 
 
-def look(call: Call, user: User) -> Look | None:
-    """Note that `user` has the call open; None for its own agent."""
+def look(call: Call, user: User, kind: LookKind = LookKind.PAGE) -> Look | None:
+    """Note what `user` has of the call, and tell its agent; None for its own agent."""
     if user.pk == call.agent_id:
         return None
+    now = timezone.now()
+    span = LOOK_GOES_ON if kind in (LookKind.PAGE, LookKind.PROGRAM) else QUIET_LOOK_GOES_ON
     with transaction.atomic():
-        recent = call.looks.filter(user=user, last_at__gte=timezone.now() - LOOK_GOES_ON)
-        row = recent.order_by("-began_at").first() or Look(call=call, user=user)
-        row.open, row.last_at = True, timezone.now()
+        recent = call.looks.filter(user=user, kind=kind, last_at__gte=now - span).order_by("-began_at")
+        row = None if kind in EACH_COUNTS else recent.first()
+        row = row or Look(call=call, user=user, kind=kind)
+        row.open, row.last_at = kind == LookKind.PAGE, now
         row.save()
-        _tell(call, {"type": "look", "look": wire.look_doc(row)})
+        tell_look(row)
     return row
+
+
+def listened(call: Call, user: User) -> None:
+    """They play the recording, on whichever page they have. A player asks often: once a look is enough."""
+    if user.pk == call.agent_id:
+        return
+    now = timezone.now()
+    with transaction.atomic():
+        recent = call.looks.filter(user=user, last_at__gte=now - LOOK_GOES_ON).exclude(kind__in=EACH_COUNTS)
+        if recent.filter(listened_at__isnull=False).exists():
+            return
+        row = recent.order_by("-began_at").first()
+        row = row or Look(call=call, user=user, kind=LookKind.PLAYED, open=False)
+        row.listened_at = row.last_at = now
+        row.save()
+        tell_look(row)
+
+
+def tell_look(row: Look) -> None:
+    _tell(row.call, {"type": "look", "look": wire.look_doc(row)})
 
 
 def still_looking(look_id: int) -> None:
@@ -166,7 +192,7 @@ def still_looking(look_id: int) -> None:
         with transaction.atomic():
             row.open, row.last_at = True, timezone.now()
             row.save()
-            _tell(row.call, {"type": "look", "look": wire.look_doc(row)})
+            tell_look(row)
 
 
 def looked(look_id: int) -> None:
@@ -176,7 +202,7 @@ def looked(look_id: int) -> None:
         with transaction.atomic():
             row.open = False
             row.save()
-            _tell(row.call, {"type": "look", "look": wire.look_doc(row)})
+            tell_look(row)
 
 
 def close_lapsed_looks() -> int:

@@ -14,7 +14,7 @@ from django.db.models import QuerySet
 from django.utils.translation import gettext as _
 
 from calls import exports, helping
-from calls.choices import Kept
+from calls.choices import SHOW_MACHINE, Kept
 from calls.models import Call, Look, Turn, TurnLabel, User
 from calls.models.reviews import Review
 from scoring.agreement import Agreement, Pair, agreement
@@ -66,8 +66,8 @@ def _read(channel: str, said: object) -> dict[str, Any]:
 
 
 def has_seen_machine(call: Call, user: User) -> bool:
-    """Looked at the call's page, or scored it not blind."""
-    if Look.objects.filter(call=call, user=user).exists():
+    """Had a look that shows what the machine made of it, or scored it not blind."""
+    if Look.objects.filter(call=call, user=user, kind__in=SHOW_MACHINE).exists():
         return True
     return Review.objects.filter(call=call, reviewer=user, blind=False).exists()
 

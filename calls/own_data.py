@@ -29,7 +29,7 @@ turns.csv      what you said in them, as far as it is still kept, with the behav
 cues.csv       the cues you were shown, what you said of them, and whether they were taken
 messages.csv   what supervisors wrote to you during calls
 notes.csv      notes on your calls
-looks.csv      who looked at your calls, and when
+looks.csv      who looked at your calls, when, and at what of them
 reviews.csv    how people scored your calls, and your answers
 appeals.csv    your appeals and what was decided
 changes.csv    what was changed about your account
@@ -83,7 +83,7 @@ def tables(agent: User) -> dict[str, Iterable[Mapping[str, Any]]]:
         ),
         "messages": Message.objects.filter(**mine).values("call", "sent_at", "read_at", "text"),
         "notes": Note.objects.filter(**mine).values("call", "t_ms", "written_at", "text"),
-        "looks": looks.values("call", "who", "began_at", "last_at", "listened_at"),
+        "looks": looks.values("call", "who", "kind", "began_at", "last_at", "listened_at"),
         "reviews": reviews.values(
             "call", "who", "submitted_at", "ratings", "overall", "comment", "acknowledged_at", "answer"
         ),

@@ -18,7 +18,7 @@ from django.utils import timezone
 from django.utils.translation import gettext
 
 from calls import access
-from calls.choices import CallStatus, Role
+from calls.choices import SHOW_MACHINE, CallStatus, Role
 from calls.models import Appeal, CalibrationSession, Call, Look, Review, User
 from calls.models.reviews import Decision, within_window
 from scoring.agreement import Agreement, Pair, agreement
@@ -57,7 +57,8 @@ def sample(candidates: Iterable[Candidate], size: int, seed: str) -> list[UUID]:
 
 
 def candidates(user: User) -> list[Candidate]:
-    """Finished calls of the user's teams that they neither took, nor looked at, nor scored."""
+    """Finished calls of the user's teams that they neither took, nor scored, nor saw scored."""
+    seen = Look.objects.filter(user=user, kind__in=SHOW_MACHINE)
     if not access.may_see_floor(user):
         return []
     found = (
@@ -66,7 +67,7 @@ def candidates(user: User) -> list[Candidate]:
         .exclude(agent=None)
         .exclude(agent=user)
         .filter(practice=False)
-        .exclude(looks__user=user)
+        .exclude(pk__in=seen.values("call"))
         .exclude(reviews__reviewer=user)
         .exclude(purged__has_key="transcript")
         .filter(final__isnull=False, ended_at__gte=timezone.now() - timedelta(days=SAMPLE_DAYS))
@@ -88,7 +89,7 @@ def start(call: Call, user: User) -> Review:
         raise BadReview(gettext("This call still runs. Score it once it has ended."))
     if call.agent_id == user.pk:
         raise BadReview(gettext("Nobody scores a call of their own."))
-    seen = Look.objects.filter(call=call, user=user).exists()
+    seen = Look.objects.filter(call=call, user=user, kind__in=SHOW_MACHINE).exists()
     review, _ = Review.objects.get_or_create(
         call=call, reviewer=user, defaults={"rubric_version": call.rubric_version, "blind": not seen}
     )
@@ -98,6 +99,13 @@ def start(call: Call, user: User) -> Review:
 def open_review(call: Call, user: User) -> Review | None:
     """The user's unfinished score of this call."""
     return Review.objects.filter(call=call, reviewer=user, submitted_at=None).first()
+
+
+def under_way(user: User) -> frozenset[UUID]:
+    """Calls that the user is scoring now: what the machine made of them is not told in passing."""
+    return frozenset(
+        Review.objects.filter(reviewer=user, submitted_at=None).values_list("call_id", flat=True)
+    )
 
 
 def saw_machine(call: Call, user: User) -> None:

@@ -48,6 +48,7 @@ def values(source: Source) -> dict[str, Any]:
         "given_words": source.given_words,
         "roles": dict(source.roles), "networks": list(source.networks),
         "listen_url": source.listen_url.partition("?")[0],
+        "barge_url": source.barge_url.partition("?")[0],
     }  # fmt: skip
 
 

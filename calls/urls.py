@@ -12,6 +12,7 @@ from calls.views.cues import cues
 from calls.views.floor import floor
 from calls.views.getting_in import forgotten
 from calls.views.home import home
+from calls.views.listening import barge, listen
 from calls.views.me import me
 from calls.views.policy import call_data, erase_call, export_call, firewall, policy, purge_now
 from calls.views.rubrics import diff, draft, rescored, rubric, rubrics
@@ -26,6 +27,8 @@ urlpatterns = [
     path("calls/", calls, name="calls"),
     path("calls/<uuid:call_id>/", call, name="call"),
     path("calls/<uuid:call_id>/audio", audio, name="audio"),
+    path("calls/<uuid:call_id>/listen", listen, name="listen"),
+    path("calls/<uuid:call_id>/barge", barge, name="barge"),
     path("calls/<uuid:call_id>/alerts/<str:cause>/acknowledge", act.acknowledge, name="acknowledge"),
     path("calls/<uuid:call_id>/alerts/<str:cause>/resolve", act.resolve, name="resolve"),
     path("calls/<uuid:call_id>/messages", act.send, name="send"),

@@ -17,6 +17,8 @@ Doc = dict[str, Any]
 SPARK_POINTS = 60
 WHY_LINES = 5
 OUTLOOK_LINES = 4
+MET = 0.5
+"""An opportunity whose best response is this strong was met."""
 
 
 def turn_doc(turn: Turn | HeardTurn) -> Doc:
@@ -134,6 +136,7 @@ def look_doc(row: Look) -> Doc:
         "id": row.pk,
         "call": str(row.call_id),
         "who": person(row.user),
+        "kind": row.kind,
         "began_at": iso(row.began_at),
         "open": row.open,
         "listened_at": iso(row.listened_at),
@@ -169,15 +172,20 @@ def outlook_doc(outlook: Outlook) -> Doc:
     }
 
 
-def why_docs(why: Sequence[Contribution]) -> list[Doc]:
-    return [asdict(line) for line in why[-WHY_LINES:]]
+def why_docs(why: Sequence[Contribution], *, closed: bool) -> list[Doc]:
+    """Of a call that runs its last lines; of one that is over the heaviest, the heaviest first: what moved
+    empathy (in points) before what moved a state (in shares). static/js/panels.js knows this order."""
+    if not closed:
+        return [asdict(line) for line in why[-WHY_LINES:]]
+    heaviest = sorted(why, key=lambda line: (line.target != "empathy", -abs(line.amount)))
+    return [asdict(line) for line in heaviest[:WHY_LINES]]
 
 
-def view_doc(view: CallView) -> Doc:
+def view_doc(view: CallView, *, closed: bool = False) -> Doc:
     """What the call page shows besides turns, moments and alerts; stored on the call."""
     return {
         "opportunities": [asdict(item) for item in view.opportunities],
-        "why": why_docs(view.why),
+        "why": why_docs(view.why, closed=closed),
         "timing": asdict(view.timing),
         "components": dict(view.components),
         "courtesy": view.courtesy,
@@ -233,7 +241,7 @@ def change(moments: Sequence[MomentPoint], now_ms: int, span_ms: int) -> float |
 
 def final_doc(call: Call, view: CallView, alerts: int, coverage: Doc) -> Doc:
     """`alerts` counts the stored ones: those acted on stay, whatever the view says now."""
-    met = [item for item in view.opportunities if item.response is not None and item.response >= 0.5]
+    met = [item for item in view.opportunities if item.response is not None and item.response >= MET]
     return {
         "empathy": one_decimal(view.empathy),
         "empathy_low": one_decimal(view.empathy_low),

@@ -18,8 +18,8 @@ from calls import access, helping, reviewing, wire
 from calls.api import shapes
 from calls.api.pages import Asked, Pages, Time, only_known
 from calls.api.rights import LOCKED, is_locked, person
-from calls.choices import RISKS, CallStatus, Scope
-from calls.models import Alert, Call, Review, Turn
+from calls.choices import RISKS, CallStatus, LookKind, Scope
+from calls.models import Alert, Call, Turn, User
 
 
 class Who(APIView):
@@ -77,15 +77,11 @@ class Calls(ListAPIView):
         return calls.select_related("source", "rubric_version__rubric").prefetch_related("appeals")
 
     def get_serializer_context(self) -> dict[str, Any]:
-        return super().get_serializer_context() | {"reviewing": open_reviews(self.request)}
+        return super().get_serializer_context() | {"reviewing": under_way(self.request)}
 
 
-def open_reviews(request: Request) -> frozenset[Any]:
-    """Calls that who asks is scoring blind: their machine scores are not told in passing."""
-    if not hasattr(request.user, "reviews"):
-        return frozenset()
-    mine = Review.objects.filter(reviewer=person(request), submitted_at=None)
-    return frozenset(mine.values_list("call_id", flat=True))
+def under_way(request: Request) -> frozenset[Any]:
+    return reviewing.under_way(request.user) if isinstance(request.user, User) else frozenset()
 
 
 class OneCall(RetrieveAPIView):
@@ -133,7 +129,7 @@ def looked_at(request: Request, call_id: Any) -> Call:
     """The call, where its owner may see it; noted as a look, as on its page."""
     user = person(request)
     call = access.get_call_or_404(user, call_id)
-    helping.look(call, user)
+    helping.look(call, user, LookKind.PROGRAM)
     reviewing.saw_machine(call, user)
     return call
 
@@ -159,7 +155,10 @@ class AlertFilter(filters.FilterSet):
 
 
 class Alerts(ListAPIView):
-    """Alerts, the newest first. `open=true`: those nobody looks after yet."""
+    """Alerts, the newest first. `open=true`: those nobody looks after yet.
+
+    Those of a call that who asks is scoring blind are left out until the score is submitted.
+    """
 
     scope = Scope.ALERTS
     serializer_class = shapes.AlertShape
@@ -170,7 +169,7 @@ class Alerts(ListAPIView):
         ordering = ("-raised_at", "-id")
 
     def get_queryset(self) -> QuerySet[Alert]:
-        return visible_alerts(self)
+        return visible_alerts(self).exclude(call__in=under_way(self.request))
 
 
 def visible_alerts(view: GenericAPIView) -> QuerySet[Alert]:

@@ -14,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from calls import access, exports, policy
+from calls import access, exports, policy, reviewing
 from calls.api.pages import only_known
 from calls.api.problems import TooMuch
 from calls.api.rights import person
@@ -82,7 +82,7 @@ def wanted_by(request: Request) -> Wanted:
     agent = user.pk if access.is_agent(user) else None
     teams = [team.pk for team in access.visible_teams(user)]
     named = agent is not None or not policy.current().hr_lock
-    return Wanted(teams, first, last, agent, named)
+    return Wanted(teams, first, last, agent, named, reviewing.under_way(user))
 
 
 def _day(request: Request, name: str, default: date) -> date:

@@ -130,13 +130,15 @@ class CallShape(serializers.ModelSerializer):
 
     @extend_schema_field(serializers.ChoiceField(choices=STATE_VALUES, allow_null=True))
     def get_state(self, call: Call) -> str | None:
-        return (call.tile or {}).get("state")
+        return None if self.is_blind(call) else (call.tile or {}).get("state")
 
     @extend_schema_field(FinalShape(allow_null=True))
     def get_final(self, call: Call) -> dict[str, Any] | None:
         """None while a blind review of the one who asks is open."""
-        reviewing = self.context.get("reviewing", frozenset())
-        return None if call.pk in reviewing else final_of(call)
+        return None if self.is_blind(call) else final_of(call)
+
+    def is_blind(self, call: Call) -> bool:
+        return call.pk in self.context.get("reviewing", frozenset())
 
     def get_under_appeal(self, call: Call) -> bool:
         return any(appeal.decided_at is None for appeal in call.appeals.all())

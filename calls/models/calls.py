@@ -89,6 +89,12 @@ class Call(models.Model):
             models.Index(fields=("team", "status", "-started_at"), name="call_team_status"),
             models.Index(fields=("agent", "-started_at"), name="call_agent"),
             models.Index(fields=("source", "external_ref", "-started_at"), name="call_external"),
+            # The list of calls (calls/finding.py): the newest, the live ones, a reference by its beginning.
+            models.Index(fields=("-started_at", "-id"), name="call_newest"),
+            models.Index(
+                fields=("-started_at", "-id"), name="call_live", condition=models.Q(status=CallStatus.LIVE)
+            ),
+            models.Index(fields=("external_ref",), name="call_reference", opclasses=("varchar_pattern_ops",)),
         ]
 
     def __str__(self) -> str:

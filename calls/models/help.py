@@ -6,7 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.utils import timezone
 
-from calls.choices import MISSING, STATES, Verdict
+from calls.choices import MISSING, STATES, LookKind, Verdict
 from calls.models.calls import Call
 
 
@@ -79,10 +79,14 @@ class Note(models.Model):
 
 
 class Look(models.Model):
-    """Somebody other than its agent had the call open. The agent sees these."""
+    """Somebody other than its agent saw or heard something of the call. The agent sees these.
+
+    Only the call's page stays `open`: its socket says when it is closed.
+    """
 
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="looks")
     user = models.ForeignKey(settings.AUTH_USER_MODEL, on_delete=models.CASCADE, related_name="looks")
+    kind = models.CharField(max_length=10, choices=LookKind.choices, default=LookKind.PAGE)
     began_at = models.DateTimeField(auto_now_add=True)
     last_at = models.DateTimeField(default=timezone.now, help_text="When the page was last heard of.")
     open = models.BooleanField(default=True)

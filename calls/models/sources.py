@@ -24,20 +24,18 @@ def new_secret() -> str:
     return secrets.token_hex(16)
 
 
-def check_listen_url(address: str) -> None:
+def check_listen_url(address: str, field: str = "listen_url") -> None:
     """ValidationError unless empty or an http(s) address with no other placeholders than ours."""
     if not address:
         return
     parts = urlsplit(address)
     if parts.scheme not in ("https", "http") or not parts.hostname:
-        raise ValidationError({"listen_url": "Give an address that begins with https://, or nothing."})
+        raise ValidationError({field: "Give an address that begins with https://, or nothing."})
     unknown = set(re.findall(r"\{[^}]*\}?", address)) - {"{call}", "{agent}"}
     if unknown:
-        raise ValidationError(
-            {"listen_url": f"{sorted(unknown)[0]} is not known: use {{call}} and {{agent}}."}
-        )
+        raise ValidationError({field: f"{sorted(unknown)[0]} is not known: use {{call}} and {{agent}}."})
     if "{" in parts.netloc:
-        raise ValidationError({"listen_url": "The host must be written out: no { } in it."})
+        raise ValidationError({field: "The host must be written out: no { } in it."})
 
 
 class Source(models.Model):
@@ -64,8 +62,11 @@ class Source(models.Model):
     listen_url = models.CharField(
         max_length=300,
         blank=True,
-        help_text="Where a supervisor listens or barges in, in the phone system: an https address that may "
+        help_text="Where a supervisor listens in, in the phone system: an https address that may "
         "hold {call} (its own name for the call) and {agent} (the user name).",
+    )
+    barge_url = models.CharField(
+        max_length=300, blank=True, help_text="The same, to step into the call and be heard."
     )
     given_words = models.BooleanField(
         default=False,
@@ -87,12 +88,14 @@ class Source(models.Model):
     def clean(self) -> None:
         check_roles(self.roles)
         check_listen_url(self.listen_url)
+        check_listen_url(self.barge_url, "barge_url")
         check_networks(self.networks)
 
-    def listen_address(self, external_ref: str, agent: str) -> str:
+    @staticmethod
+    def phone_address(template: str, external_ref: str, agent: str) -> str:
         """The phone system's own page for this call, or "" without one."""
         given = {"{call}": quote(external_ref, safe=""), "{agent}": quote(agent, safe="")}
-        return re.sub(r"\{call\}|\{agent\}", lambda found: given[found.group()], self.listen_url)
+        return re.sub(r"\{call\}|\{agent\}", lambda found: given[found.group()], template)
 
     @property
     def media_path(self) -> str:

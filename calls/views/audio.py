@@ -12,12 +12,11 @@ from uuid import UUID
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse, HttpResponseNotFound, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.utils import timezone
 from django.utils.translation import gettext
 from django.views.decorators.http import require_safe
 
 from calls import access, helping, keeping
-from calls.models import Call, Look, User
+from calls.models import User
 
 PIECE = 256 * 1024
 RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
@@ -47,7 +46,7 @@ def audio(request: HttpRequest, call_id: UUID) -> HttpResponseBase:
         return HttpResponseNotFound(gettext("No audio is kept of this call."), content_type="text/plain")
     assert isinstance(request.user, User)  # outsiders got a 404
     if request.method == "GET":
-        note_listening(call, request.user)
+        helping.listened(call, request.user)
     return answer(found, request.headers.get("Range", ""))
 
 
@@ -100,15 +99,3 @@ async def read(path: Path, part: Range) -> AsyncIterator[bytes]:
         while left and (piece := await asyncio.to_thread(file.read, min(PIECE, left))):
             left -= len(piece)
             yield piece
-
-
-def note_listening(call: Call, user: User) -> None:
-    """The agent sees who listened, as they see who looked. A player asks often: once a look is enough."""
-    now = timezone.now()
-    recent = call.looks.filter(user=user, last_at__gte=now - helping.LOOK_GOES_ON)
-    if recent.filter(listened_at__isnull=False).exists():
-        return
-    look = helping.look(call, user)
-    if look is not None:
-        Look.objects.filter(pk=look.pk).update(listened_at=now)
-        helping.look(call, user)  # once more, so that open pages are told

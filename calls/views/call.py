@@ -4,40 +4,94 @@ from __future__ import annotations
 
 from datetime import datetime
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.translation import gettext
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from calls import access, helping, keeping, live, reviewing
-from calls.choices import Verdict
+from calls import access, finding, helping, keeping, live, reviewing
+from calls.choices import CallStatus, LookKind, Verdict
 from calls.models import Call, User
 from calls.views.paint import LOOK, clock, elapsed_ms, look, tile_paint, turn_paint
-
-PER_PAGE = 25
 
 
 @login_required
 @never_cache
 def calls(request: HttpRequest) -> HttpResponse:
-    page = Paginator(access.visible_calls(request.user).listed(), PER_PAGE).get_page(request.GET.get("page"))
-    now = timezone.now()
-    rows = [row(item, now) for item in page]
-    context = {"section": "calls", "page": page, "rows": rows}
-    return render(request, "call/calls.html", context)
+    user = request.user
+    assert isinstance(user, User)
+    asked = finding.read(request.GET.dict(), user)
+    troubles = [(str(FIELDS[name]), words) for name, words in asked.troubles.items()]
+    places: dict[str, finding.Place] = {}
+    for name in ("older", "newer"):
+        try:
+            if name in request.GET:
+                places[name] = finding.Place.read(request.GET[name])
+        except ValueError:
+            troubles.append(
+                (gettext("Page"), gettext("This address names no page of the list: begin at its first."))
+            )
+    found = access.visible_calls(user).none() if troubles else access.visible_calls(user).filter(asked.which)
+    page = finding.page(found, **places)
+    now, unscored = timezone.now(), reviewing.under_way(user)
+    query = urlencode({name: words for name, words in asked.said.items() if words})
+    context = {
+        "section": "calls",
+        "page": page,
+        "rows": [row(item, now, blind=item.pk in unscored) for item in page.rows],
+        "asked": asked,
+        "troubles": troubles,
+        "query": query and f"{query}&",
+        "choices": choices_for(user),
+    }
+    return render(request, "call/calls.html", context, status=400 if troubles else 200)
 
 
-def row(call: Call, now: datetime) -> dict[str, Any]:
-    tile = call.tile | call.tile_base()
+FIELDS = {
+    "ref": gettext_lazy("Reference"),
+    "team": gettext_lazy("Team"),
+    "agent": gettext_lazy("Agent"),
+    "source": gettext_lazy("Source"),
+    "queue": gettext_lazy("Queue"),
+    "status": gettext_lazy("Status"),
+    "risk": gettext_lazy("Risk"),
+    "first": gettext_lazy("From"),
+    "last": gettext_lazy("To"),
+    "alert": gettext_lazy("Alerts"),
+}
+STATUSES = {
+    CallStatus.LIVE: gettext_lazy("Live"),
+    CallStatus.ENDED: gettext_lazy("Ended"),
+    CallStatus.LOST: gettext_lazy("Stream lost"),
+}
+
+
+def choices_for(user: User) -> dict[str, Any]:
+    """What the form offers; agents have one team and one agent, so they are not asked."""
+    offered: dict[str, Any] = {
+        "status": list(STATUSES.items()),
+        "risk": [(name, look[1]) for name, look in LOOK["risk"].items()],
+    }
+    if access.may_see_floor(user):
+        offered["team"] = [(str(team.pk), team.name) for team in access.visible_teams(user)]
+        agents = access.visible_agents(user).order_by("first_name", "last_name", "username")
+        offered["agent"] = [(str(agent.pk), str(agent)) for agent in agents]
+        offered["source"] = [(str(source.pk), source.name) for source in finding.sources(user)]
+    return offered
+
+
+def row(call: Call, now: datetime, *, blind: bool = False) -> dict[str, Any]:
+    """`blind`: the reader is scoring it, so what the machine made of it stays out."""
+    tile = call.tile_base() | {"alerts_open": 0} if blind else call.tile | call.tile_base()
     painted = tile_paint(tile, now) if "risk" in tile else {"elapsed": clock(elapsed_ms(tile, now))}
-    return {"call": call, "tile": tile | painted}
+    return {"call": call, "tile": tile | painted, "blind": blind}
 
 
 @login_required
@@ -46,10 +100,8 @@ def row(call: Call, now: datetime) -> dict[str, Any]:
 def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     found = access.get_call_or_404(request.user, call_id)
     assert isinstance(request.user, User)  # outsiders got a 404
-    if reviewing.open_review(found, request.user):
-        if "anyway" not in request.GET:
-            return render(request, "reviews/first.html", {"section": "reviews", "call": found})
-        reviewing.saw_machine(found, request.user)
+    if (warning := first(request, found, request.user)) is not None:
+        return warning
     helping.look(found, request.user)
     helps = access.may_see_floor(request.user)
     messages = helps and found.is_live and found.agent_id is not None
@@ -61,10 +113,23 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     context["own_reviews"] = not helps
     if found.practice and found.is_live:
         context["practice"], context["practice_ref"] = found.source.media_url, found.external_ref
-    if helps and found.is_live:
-        who = found.agent.username if found.agent else ""
-        context["listen"] = found.source.listen_address(found.external_ref, who)
+    if helps:
+        context["listens"], context["barges"] = found.source.listen_url, found.source.barge_url
     return render(request, "call/call.html", context)
+
+
+def first(request: HttpRequest, call: Call, user: User) -> HttpResponse | None:
+    """A warning, before somebody who is scoring a call is shown what the machine made of it. None when they
+    are not, or go on (`anyway`), which ends the blindness of their review."""
+    if not reviewing.open_review(call, user):
+        return None
+    if "anyway" not in request.GET:
+        asked = request.GET.copy()
+        asked["anyway"] = "1"
+        context = {"section": "reviews", "call": call, "anyway": asked.urlencode()}
+        return render(request, "reviews/first.html", context)
+    reviewing.saw_machine(call, user)
+    return None
 
 
 def recording(call: Call) -> dict[str, str]:
@@ -87,7 +152,7 @@ def call_context(
     `messages`: and there is an agent to write to."""
     return {
         "section": "calls",
-        "look": look(verdict=dict(Verdict.choices)),
+        "look": look(verdict=dict(Verdict.choices), looked=dict(LookKind.choices)),
         "call": snapshot,
         "helps": helps,
         "may_message": messages,

@@ -9,12 +9,12 @@ from django.utils.translation import gettext as _
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     words = _("Nothing is here, or it is not yours to see.")
-    return _page(request, 404, _("Not found"), words)
+    return in_words(request, 404, _("Not found"), words)
 
 
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     words = _("This action was refused. If you had the page open for long, go back, reload and try again.")
-    return _page(request, 403, _("Not allowed"), words)
+    return in_words(request, 403, _("Not allowed"), words)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
@@ -22,7 +22,7 @@ def server_error(request: HttpRequest) -> HttpResponse:
     return render(None, "errors/500.html", status=500)  # type: ignore[arg-type]
 
 
-def _page(request: HttpRequest, status: int, heading: str, words: str) -> HttpResponse:
+def in_words(request: HttpRequest, status: int, heading: str, words: str) -> HttpResponse:
     context = {"heading": heading, "words": words}
     return render(request, "errors/page.html", context, status=status)
 

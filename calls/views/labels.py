@@ -16,7 +16,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
 from calls import access, helping, labelling, refitting
-from calls.choices import Kept
+from calls.choices import Kept, LookKind
 from calls.models import Call, RefitRun, TurnLabel, User
 from calls.views.act import act
 from calls.views.call import recording
@@ -55,6 +55,7 @@ def mark_turns(request: HttpRequest, call_id: UUID) -> HttpResponse:
             return redirect(f"{request.path}#t-{channel}-{at}")
         except helping.BadRequest as bad:
             trouble = str(bad)
+    helping.look(call, user, LookKind.MARKING)
     context = {
         "section": "reviews",
         "call": call,

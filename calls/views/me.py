@@ -14,7 +14,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
 from calls import access, live
-from calls.choices import MISSING, Verdict
+from calls.choices import MISSING, LookKind, Verdict
 from calls.views.paint import LOOK, Doc, look, tile_paint
 
 CUE_STAYS = timedelta(seconds=45)
@@ -40,7 +40,11 @@ def me(request: HttpRequest) -> HttpResponse:
     newest = max(snapshot["calls"].values(), key=lambda tile: tile["started_at"], default=None)
     context: dict[str, Any] = {
         "section": "me",
-        "look": look(verdict=dict(Verdict.choices), cue_stays_ms=CUE_STAYS.total_seconds() * 1000),
+        "look": look(
+            verdict=dict(Verdict.choices),
+            looked=dict(LookKind.choices),
+            cue_stays_ms=CUE_STAYS.total_seconds() * 1000,
+        ),
         "snapshot": snapshot,
         "tile": tile_paint(newest, now) if newest else None,
         "cue": cue_up(snapshot["cues"], newest["id"], now) if newest else None,

@@ -14,6 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from calls.views.said import sayings
+from calls.wire import MET
 from scoring.rubric import ANY_DISTRESS
 
 Doc = dict[str, Any]
@@ -39,6 +40,66 @@ LOOK: Doc = {
         "dismissive": ["✕", _("dismissive")],
         "blaming": ["✕", _("blaming")],
     },
+    "cue": {
+        "anger": ["›", _("anger")],
+        "closing": ["›", _("closing")],
+        "closing-thanks": ["›", _("thanks at the end")],
+        "escalation": ["›", _("escalation")],
+        "gratitude": ["›", _("gratitude")],
+        "greeting": ["›", _("greeting")],
+        "hold": ["›", _("announces a hold")],
+        "loyalty": ["›", _("loyalty")],
+        "politeness": ["›", _("politeness")],
+        "urgency": ["›", _("urgency")],
+    },
+    "phrase": {
+        "ack-effort": _("acknowledges the effort"),
+        "ack-feeling": _("acknowledges the feeling"),
+        "ack-light": _("acknowledges in passing"),
+        "anger-words": _("angry words"),
+        "apology": _("an apology"),
+        "ashamed": _("shame"),
+        "asks-how": _("asks how"),
+        "bare-thanks": _("bare thanks"),
+        "bereavement": _("a bereavement"),
+        "blame": _("blames the caller"),
+        "close": _("words of farewell"),
+        "danger": _("danger"),
+        "delighted": _("delight"),
+        "dismiss": _("brushes it off"),
+        "dismiss-policy": _("hides behind the rules"),
+        "done": _("says that it is done"),
+        "escalation-as-frustration": _("escalates"),
+        "escalation-complaint": _("a complaint or legal action"),
+        "escalation-leave": _("wants to leave"),
+        "escalation-person": _("asks for somebody else"),
+        "fed-up": _("fed up"),
+        "grateful": _("grateful words"),
+        "greet": _("words of greeting"),
+        "hardship": _("hardship"),
+        "harm-done": _("harm was done"),
+        "helpless": _("helplessness"),
+        "loyalty-recommend": _("would recommend"),
+        "loyalty-stay": _("means to stay"),
+        "next-step": _("a next step"),
+        "not-solved": _("not solved"),
+        "not-understood": _("did not understand"),
+        "open-question": _("an open question"),
+        "ownership": _("takes it on"),
+        "polite": _("polite words"),
+        "pressure": _("pressure"),
+        "reflect": _("sums up what was said"),
+        "repeat-contact": _("calls about it again"),
+        "safe": _("says that it is safe"),
+        "sarcastic": _("sarcasm"),
+        "told-nothing": _("was told nothing"),
+        "understand-light": _("understands in passing"),
+        "urgency": _("it is urgent"),
+        "wait-announced": _("announces a wait"),
+        "waiting": _("had to wait"),
+        "warm-thanks": _("warm thanks"),
+        "worry": _("worries"),
+    },
     "loyalty": {
         "at_risk": ["▾", _("At risk")],
         "steady": ["▸", _("Steady")],
@@ -46,6 +107,7 @@ LOOK: Doc = {
     },
     "target": {"help": 0, "empathy": 60, "lag_ms": 2000},
     "low_confidence": 0.5,
+    "met": MET,
     "stale_ms": 5000,
     "ended_stays_ms": 8000,
     "gap_ms": 8000,
@@ -194,7 +256,8 @@ def matches(tile: Doc, wanted: dict[str, str]) -> bool:
 
 def label_look(label: str) -> list[str]:
     """Glyph and word of any cue label: a state, a behaviour or a finer cue."""
-    return LOOK["state"].get(label) or LOOK["behaviour"].get(label) or ["›", label.replace("-", " ")]
+    known = LOOK["state"].get(label) or LOOK["behaviour"].get(label) or LOOK["cue"].get(label)
+    return known or ["›", label.replace("-", " ")]
 
 
 def marked(text: str, cues: list[Doc]) -> list[Doc]:

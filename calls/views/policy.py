@@ -18,8 +18,9 @@ from django.views.decorators.http import require_POST, require_safe
 
 from calls import access, auditing, consent, helping, keeping, retention, subjects
 from calls import policy as policies
-from calls.choices import Did, Kept, Region, Role
+from calls.choices import Did, Kept, LookKind, Region, Role
 from calls.models import Call, Policy, Purge, Turn, User, VoiceWindow
+from calls.views.call import first
 from scoring.firewall import self_test
 from scoring.types import Channel
 
@@ -173,14 +174,15 @@ def firewall(request: HttpRequest) -> HttpResponse:
 def call_data(request: HttpRequest, call_id: UUID) -> HttpResponse:
     """What is stored of a call; POST notes what its caller says of being analysed."""
     call = access.get_call_or_404(request.user, call_id)
+    assert isinstance(request.user, User)  # outsiders got a 404
     trouble = ""
     if request.method == "POST":
-        assert isinstance(request.user, User)  # outsiders got a 404
         try:
             consent.note(call, request.user, request.POST.get("said"))
             return redirect("call_data", call_id)
         except helping.BadRequest as bad:
             trouble = str(bad)
+    helping.look(call, request.user, LookKind.DATA)
     return render(request, "policy/call_data.html", data_context(call, request.user) | {"unsaid": trouble})
 
 
@@ -215,7 +217,9 @@ def _admins_call(request: HttpRequest, call_id: UUID) -> tuple[User, Call]:
 @require_safe
 def export_call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     user, call = _admins_call(request, call_id)
-    helping.look(call, user)
+    if (warning := first(request, call, user)) is not None:
+        return warning
+    helping.look(call, user, LookKind.COPY)
     name = f"call-{call.pk}.zip"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(subjects.copy(call), content_type="application/zip", headers=disposition)

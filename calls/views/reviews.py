@@ -14,7 +14,8 @@ from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST
 
-from calls import access, reviewing
+from calls import access, helping, reviewing
+from calls.choices import LookKind
 from calls.models import Appeal, CalibrationSession, Call, Review, User
 from calls.models.reviews import Decision
 from calls.views.call import recording
@@ -112,9 +113,7 @@ def review(request: HttpRequest, pk: int) -> HttpResponse:
     if found.submitted_at is None:
         return score(request, found)
     if found.reviewer_id != request.user.pk and reviewing.open_review(found.call, request.user):
-        return render(
-            request, "reviews/first.html", {"section": "reviews", "call": found.call, "other": True}
-        )
+        return render(request, "reviews/first.html", {"section": "reviews", "call": found.call})
     return compared(request, found)
 
 
@@ -130,6 +129,7 @@ def score(request: HttpRequest, found: Review) -> HttpResponse:
             return redirect(found)
         except reviewing.BadReview as error:
             trouble = str(error)
+    helping.look(found.call, found.reviewer, LookKind.SCORING)
     context = {
         "section": "reviews",
         "review": found,
@@ -157,7 +157,9 @@ def question(name: str, said: str) -> dict[str, Any]:
 
 
 def compared(request: HttpRequest, found: Review, trouble: str = "", typed: str = "") -> HttpResponse:
+    assert isinstance(request.user, User)
     own = found.call.agent_id == request.user.pk
+    helping.look(found.call, request.user, LookKind.REVIEW)
     rows = [side_by_side(found, name) for name in reviewing.BEHAVIOURS]
     context = {
         "section": "reviews",
@@ -237,7 +239,8 @@ def decide(request: HttpRequest, pk: int) -> HttpResponse:
     asked = Appeal.objects.select_related("call__agent", "review__reviewer", "agent", "decided_by")
     made = get_object_or_404(asked, pk=pk, call__in=access.visible_calls(user))
     if reviewing.open_review(made.call, user):
-        return render(request, "reviews/first.html", {"section": "reviews", "call": made.call, "other": True})
+        return render(request, "reviews/first.html", {"section": "reviews", "call": made.call})
+    helping.look(made.call, user, LookKind.REVIEW)
     may, trouble = reviewing.may_decide(made, user), ""
     if request.method == "POST":
         try:

@@ -18,8 +18,10 @@ from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls import access, drafting, replays
+from calls import access, drafting, helping, replays, reviewing
+from calls.choices import LookKind
 from calls.models import Rubric, RubricPlan, RubricVersion, Team, User
+from calls.views.call import first
 from calls.views.paint import LOOK, look_of_rule
 from scoring.rubric import RubricSpec, default_rubric
 from scoring.types import DISTRESS, HELPING
@@ -165,7 +167,7 @@ def act(request: HttpRequest, found: Rubric, do: str, text: str, revision: int) 
         messages.success(request, _("Planned for {at} UTC.").format(at=f"{plan.starts_at:%Y-%m-%d %H:%M}"))
         return redirect("rubric", found.pk)
     if do == "replay":
-        return render(request, "rubrics/draft.html", draft_context(found) | tried(found, saved.text))
+        return render(request, "rubrics/draft.html", draft_context(found) | tried(found, saved.text, user))
     messages.success(request, _("Saved."))
     return redirect("rubric_draft", found.pk)
 
@@ -202,12 +204,13 @@ def draft_context(found: Rubric, text: str | None = None) -> dict[str, Any]:
     }
 
 
-def tried(found: Rubric, text: str) -> dict[str, Any]:
-    """The draft on recent calls, beside the version in use."""
+def tried(found: Rubric, text: str, user: User) -> dict[str, Any]:
+    """The draft on recent calls, beside the version in use; not on those that `user` is scoring blind."""
     spec, base = drafting.check(text).spec, drafting.in_use(found)
     if spec is None:
         raise drafting.Refused(_("A draft with problems cannot be tried: correct those listed first."))
-    calls = {str(call.pk): call for call in replays.recent(found, RECENT)}
+    blind = reviewing.under_way(user)
+    calls = {str(call.pk): call for call in replays.recent(found, RECENT) if call.pk not in blind}
     before = base.as_spec() if base else default_rubric()
     replay = replays.replay(replays.heard(list(calls.values())), before, spec)
     rows = sorted(replay.rows, key=lambda row: -abs(row.change or 0))
@@ -249,6 +252,10 @@ def rescored(request: HttpRequest, call_id: UUID) -> HttpResponse:
             "What was heard in this call was deleted by the policy, so it cannot be scored again."
         )
     elif other is not None:
+        assert isinstance(request.user, User)  # outsiders got a 404
+        if (warning := first(request, call, request.user)) is not None:
+            return warning
+        helping.look(call, request.user, LookKind.RESCORED)
         [row] = replays.replay(replays.heard([call]), call.rubric_version.as_spec(), other.as_spec()).rows
         sides = (call.rubric_version, row.before), (other, row.after)
         context["sides"] = [(v, asdict(side) | {"risk": LOOK["risk"][side.risk][1]}) for v, side in sides]

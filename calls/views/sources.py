@@ -92,6 +92,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "given_words",
             "keep_audio",
             "listen_url",
+            "barge_url",
         )
         labels = {
             "name": gettext_lazy("Name"),
@@ -103,6 +104,7 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
             "given_words": gettext_lazy("It sends its own transcript; we transcribe nothing"),
             "keep_audio": gettext_lazy("Keep the audio of its calls, where the site does"),
             "listen_url": gettext_lazy("Page of the phone system to listen in, with {call} and {agent}"),
+            "barge_url": gettext_lazy("Page of the phone system to step in, with {call} and {agent}"),
         }
         help_texts = dict.fromkeys(fields, "")
 

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls import access, own_data, policy, rollups, trends
+from calls import access, own_data, policy, reviewing, rollups, trends
 from calls.choices import Role
 from calls.models import Call, User
 from calls.rollups import Quartiles, Trend
@@ -303,6 +303,8 @@ def replays(request: HttpRequest, agent: User, trend: Trend) -> Doc:
     best = rollups.recovered_best(agent.pk, trend, teams, REPLAYS)
     missed = rollups.needs_missed(agent.pk, trend, teams, REPLAYS)
     visible = access.visible_calls(request.user)
+    if isinstance(request.user, User):
+        visible = visible.exclude(pk__in=reviewing.under_way(request.user))
     calls = {
         call.pk: call
         for call in visible.filter(pk__in={*best, *missed}).only("ended_at", "queue", "synthetic", "final")

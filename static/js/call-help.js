@@ -3,7 +3,7 @@
 import { composer } from "./call-compose.js";
 import { atWords, put, rows } from "./call-rows.js";
 import { make, whenChanged } from "./nodes.js";
-import { LOOK, clock, said, stateLook } from "./words.js";
+import { LOOK, clock, lookedWords, said, stateLook } from "./words.js";
 
 const key = (row) => row.id;
 const newest = (list) => list.toReversed();
@@ -181,8 +181,8 @@ function lookLine({ who, theirs, now }) {
   return make("li", { "data-now": now }, make("span", { class: "glyph", "aria-hidden": "true" }, now ? "●" : "○"), make("strong", {}, who || gettext("Somebody")), make("span", { class: "small quiet" }, times.toReversed().join(" · ")));
 }
 
-function lookWords({ began_at, open, listened_at }) {
-  const at = atWords(began_at);
+function lookWords({ kind, began_at, open, listened_at }) {
+  const at = atWords(began_at) + lookedWords(kind);
   if (open) return listened_at ? interpolate(gettext("now, since %s, listened"), [at]) : interpolate(gettext("now, since %s"), [at]);
   return listened_at ? interpolate(gettext("%s, listened"), [at]) : at;
 }

@@ -42,6 +42,7 @@ export function player(section, { transcript, places, chart }) {
     audio.play().catch(trouble);
   });
   chart.onSeek(seek);
+  places.onGo(seek);
   audio.addEventListener("play", () => {
     begun = true;
     put(said, "");

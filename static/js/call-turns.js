@@ -11,6 +11,7 @@ export function turnPlaces(section) {
   let heard = null;
   let going = false;
   let told = () => {};
+  let gone = () => {};
 
   list.addEventListener("focusin", (event) => {
     const turn = event.target.closest(".turn");
@@ -58,6 +59,7 @@ export function turnPlaces(section) {
     node.addEventListener("click", (event) => {
       event.preventDefault();
       goTo(t_ms);
+      gone(t_ms);
     });
     return node;
   }
@@ -67,5 +69,6 @@ export function turnPlaces(section) {
     mark,
     hear,
     onPick: (tell) => (told = tell),
+    onGo: (tell) => (gone = tell),
   };
 }

@@ -3,6 +3,7 @@ import { alertsPanel } from "./call-alerts.js";
 import { cuesPanel, looksPanel, messagesPanel, notesPanel } from "./call-help.js";
 import { callHead } from "./call-head.js";
 import { player } from "./call-play.js";
+import { whenUnfocused } from "./call-rows.js";
 import { turnPlaces } from "./call-turns.js";
 import { callChart } from "./chart.js";
 import { chartWords } from "./chart-words.js";
@@ -22,9 +23,6 @@ const find = (name) => root.querySelector(`[data-${name}]`);
 const read = (id) => JSON.parse(document.getElementById(id).textContent);
 
 const drawHead = callHead(find("head"));
-const drawWhy = whyPanel(find("why"));
-const drawAlignment = alignmentPanel(find("alignment-sum"), find("alignment"));
-const drawOutlook = outlookPanel(find("outlook"), find("outlook-reasons"));
 const drawTiming = timingPanel(find("timing"));
 const drawCoverage = coveragePanel(find("coverage"));
 const drawFinal = finalPanel(find("final"), find("final-body"));
@@ -37,6 +35,9 @@ const act = {
   helps: root.hasAttribute("data-helps"),
   places: turnPlaces(root.querySelector(".transcript")),
 };
+const drawWhy = whyPanel(find("why"), find("why-about"), act.places);
+const drawAlignment = alignmentPanel(find("alignment-sum"), find("alignment"), act.places);
+const drawOutlook = outlookPanel(find("outlook"), find("outlook-reasons"), act.places);
 const sound = recording && player(recording, { transcript: find("turns"), places: act.places, chart });
 const alerts = alertsPanel(find("alerts-section"), act);
 const drawMessages = messagesPanel(find("messages-section"), act);
@@ -46,6 +47,11 @@ const drawLooks = looksPanel(find("looks-section"));
 const drawFollow = act.helps ? followButton(find("follow"), find("follow-trouble")) : () => {};
 const showLine = lineState(document.querySelector(".line-state"));
 const versions = { engine: root.querySelector('[data-f="engine"]'), rubric: root.querySelector('[data-f="rubric"]') };
+
+const whileLive = root.querySelectorAll("[data-while-live]");
+
+// What can be done only while somebody is on the phone; it goes away, but not from under the focus.
+const showWhile = (link, live) => (live ? (link.hidden = false) : whenUnfocused(link, () => (link.hidden = true)));
 
 let doc = read("call");
 let held = null;
@@ -60,17 +66,19 @@ function draw({ first = false } = {}) {
   showLine(...lineNow(shown));
   if (shown === drawnDoc) return;
   drawnDoc = shown;
-  turns.draw(shown.turns, { first: first && shown.tile.status === "live" });
-  drawWhy(shown.why);
+  const live = shown.tile.status === "live";
+  turns.draw(shown.turns, { first: first && live });
+  drawWhy({ why: shown.why, live });
   alerts.draw(shown.alerts);
   drawFollow(shown.tile);
+  for (const link of whileLive) showWhile(link, live);
   drawMessages(shown.messages ?? [], shown.tile);
   drawNotes(shown.remarks ?? [], shown.tile);
-  drawCues({ cues: shown.cues ?? [], live: shown.tile.status === "live" });
+  drawCues({ cues: shown.cues ?? [], live });
   drawLooks(shown.looks ?? []);
   drawAlignment(shown.alignment);
   drawOutlook(shown.outlook);
-  drawTiming(shown.timing);
+  drawTiming({ ...shown.timing, handle_ms: shown.tile.media_ms, live });
   drawCoverage(shown.coverage);
   drawFinal(shown.final);
   drawWords(shown);

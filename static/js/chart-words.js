@@ -1,12 +1,14 @@
 // The chart in words: one sentence, and a table that is filled while it is open.
-import { notShown } from "./chart.js";
+import { drawnOf, isMet, notShown } from "./chart.js";
 import { make, whenChanged } from "./nodes.js";
 import { clock, percent, said, stateLook } from "./words.js";
 
-const ROWS = 200;
+const ROWS = 200; // of a call that runs; of one that is over, all
 
 export function chartWords(figure) {
   const summary = figure.querySelector("[data-summary]");
+  const drawn = figure.querySelector("[data-drawn]");
+  const listed = figure.querySelector("[data-listed]");
   const details = figure.querySelector("[data-table]");
   const body = details.querySelector("tbody");
   let doc = null;
@@ -17,9 +19,26 @@ export function chartWords(figure) {
     doc = next;
     const text = sentence(doc);
     if (summary.textContent !== text) summary.textContent = text;
+    tell(drawn, drawnWords(doc));
+    tell(listed, doc.moments.length > scoresOf(doc).length ? interpolate(gettext("The newest %s of %s scores; all of them after the call."), [ROWS, doc.moments.length]) : "");
     if (details.open) fill(rows(doc));
   };
 }
+
+function tell(node, words) {
+  node.hidden = !words;
+  if (node.textContent !== words) node.textContent = words;
+}
+
+// What the picture leaves out.
+function drawnWords(doc) {
+  const { ended, moments } = drawnOf(doc);
+  if (moments.length === doc.moments.length) return "";
+  if (ended) return interpolate(gettext("%s of %s scores are drawn: in each stretch the lowest and the highest, and every change. The table has all."), [moments.length, doc.moments.length]);
+  return interpolate(gettext("Drawn from %s on; all of it after the call."), [clock(moments[0].t_ms)]);
+}
+
+const scoresOf = (doc) => (drawnOf(doc).ended ? doc.moments : doc.moments.slice(-ROWS));
 
 function sentence(doc) {
   const { moments, opportunities, alerts, cues = [], remarks = [] } = doc;
@@ -54,7 +73,7 @@ function sentence(doc) {
 const counting = (n, words) => interpolate(words(n), [n]);
 
 function rows(doc) {
-  const { moments, opportunities, alerts, cues = [], remarks = [] } = doc;
+  const { opportunities, alerts, cues = [], remarks = [] } = doc;
   const happened = [
     ...opportunities.map((o) => [o.t_ms, opportunityWords(o)]),
     ...notShown(doc).map((n) => [n.t_ms, interpolate(gettext("possible cue, not shown: %s"), [said(n.cue)])]),
@@ -62,15 +81,13 @@ function rows(doc) {
     ...remarks.filter((r) => r.t_ms !== null).map((r) => [r.t_ms, interpolate(gettext("note by %s: %s"), [r.author, r.text])]),
     ...alerts.map((a) => [a.t_ms, interpolate(gettext("alert: %s"), [said(a.title)])]),
   ].map(([t_ms, event]) => ({ t_ms, event }));
-  return [...moments.slice(-ROWS), ...happened].sort((a, b) => b.t_ms - a.t_ms);
+  return [...scoresOf(doc), ...happened].sort((a, b) => b.t_ms - a.t_ms);
 }
 
 function opportunityWords({ state, response, missing }) {
   const felt = stateLook(state)[1].toLowerCase();
-  const answer =
-    response === null
-      ? interpolate(gettext("opportunity (%s), answer open"), [felt])
-      : interpolate(gettext("opportunity (%s), answered %s"), [felt, percent(response)]);
+  const answered = isMet({ response }) ? gettext("opportunity (%s), met: answered %s") : gettext("opportunity (%s), not met: answered %s");
+  const answer = response === null ? interpolate(gettext("opportunity (%s), answer open"), [felt]) : interpolate(answered, [felt, percent(response)]);
   return missing.length ? interpolate(gettext("%s; missing: %s"), [answer, missing.map(said).join(", ")]) : answer;
 }
 

@@ -3,7 +3,8 @@
 import { make } from "./nodes.js";
 import { LOOK, clock, isLow, percent, said, stateLook } from "./words.js";
 
-const MAX_POINTS = 600;
+const MAX_POINTS = 600; // while a call runs: the newest
+const WHOLE_POINTS = 3000; // of a call that is over: all of it, thinned past this
 const WIDE = 30; // An interval wider than this many points is drawn dashed.
 const RIBBON_STEP_MS = 3000;
 const GLYPHS_AT_MOST = 60;
@@ -26,17 +27,18 @@ const CONFIG = {
 export function callChart(node) {
   const line = make("div", { class: "cursor", hidden: true });
   let drawn = null;
+  let whole = false;
   let marks = "";
   let heard = null; // where a recording is
 
   // `doc` moments are in order; only what was added since the last draw is sent to Plotly.
   function draw(doc) {
-    const moments = doc.moments.slice(-MAX_POINTS);
+    const { moments, ended } = drawnOf(doc);
     const newMarks = JSON.stringify([doc.opportunities, doc.nudges, doc.alerts, doc.cues, doc.remarks, pastAnHour(moments)]);
-    const added = drawn && newMarks === marks ? addedSince(drawn, moments) : null;
-    if (added === null) redraw(doc, moments);
+    const added = drawn && newMarks === marks && ended === whole ? addedSince(drawn, moments) : null;
+    if (added === null || (ended && added.length)) redraw(doc, moments);
     else if (added.length) extend(added, drawn[drawn.length - 1]);
-    [drawn, marks] = [moments, newMarks];
+    [drawn, marks, whole] = [moments, newMarks, ended];
   }
 
   function redraw(doc, moments) {
@@ -94,10 +96,45 @@ export function callChart(node) {
       place();
     },
     again(doc) {
-      if (drawn) redraw(doc, doc.moments.slice(-MAX_POINTS));
+      if (drawn) redraw(doc, drawnOf(doc).moments);
     },
   };
 }
+
+// What is drawn of a call: while it runs its newest moments, afterwards all of it.
+export function drawnOf({ tile, moments }) {
+  const ended = tile?.status !== undefined && tile.status !== "live";
+  return { ended, moments: ended ? thinned(moments) : moments.slice(-MAX_POINTS) };
+}
+
+// At most about WHOLE_POINTS moments that look as all of them do: in each stretch the lowest and the highest
+// empathy, each change of state, and both ends of each silence. `since_ms` is when the moment before each was,
+// kept or not, so that a gap stays one and nothing else becomes one.
+export function thinned(moments) {
+  if (moments.length <= WHOLE_POINTS) return moments;
+  const kept = new Set([0, moments.length - 1]);
+  const stretch = (2 * moments.length) / WHOLE_POINTS;
+  for (let from = 0; from < moments.length; from += stretch) {
+    const [first, end] = [Math.floor(from), Math.min(moments.length, Math.floor(from + stretch))];
+    let [low, high] = [first, first];
+    for (let i = first; i < end; i += 1) {
+      const { empathy } = moments[i];
+      if (empathy === null) continue;
+      if (moments[low].empathy === null || empathy < moments[low].empathy) low = i;
+      if (moments[high].empathy === null || empathy > moments[high].empathy) high = i;
+    }
+    kept.add(low).add(high);
+  }
+  for (let i = 1; i < moments.length; i += 1) {
+    const [before, now] = [moments[i - 1], moments[i]];
+    const silence = now.t_ms - before.t_ms > RIBBON_STEP_MS;
+    if (silence || now.state !== before.state || (now.empathy === null) !== (before.empathy === null)) kept.add(i - 1).add(i);
+  }
+  return [...kept].sort((a, b) => a - b).map((i) => ({ ...moments[i], since_ms: moments[i - 1]?.t_ms ?? null }));
+}
+
+// How long after the moment before it `m` came, kept or not.
+const sinceLast = (m, last) => m.t_ms - (m.since_ms ?? last.t_ms);
 
 // The moments that `now` has after those of `before`, or null when earlier ones were revised.
 function addedSince(before, now) {
@@ -135,7 +172,8 @@ function traces(doc, moments, hues) {
       marker: { color: bars.fill, line: { color: bars.line, width: 1 } },
     },
     { type: "scatter", mode: "text", x: signs.x, y: signs.y, text: signs.text, textfont: { size: 13, color: signs.colour }, textposition: "middle right", hoverinfo: "skip", yaxis: "y2" },
-    markers(doc.opportunities, at, "triangle-up-open", hues.ink, (o) => `${clock(o.t_ms)} ${opportunityWords(o)}`),
+    markers(doc.opportunities.filter(isMet), at, "triangle-up", hues.ink, (o) => `${clock(o.t_ms)} ${opportunityWords(o)}`),
+    markers(doc.opportunities.filter((o) => !isMet(o)), at, "triangle-up-open", hues.ink, (o) => `${clock(o.t_ms)} ${opportunityWords(o)}`),
     markers(notShown(doc), at, "square-open", hues.ink, (n) => `${clock(n.t_ms)} ${interpolate(gettext("possible cue, not shown: %s"), [said(n.cue)])}`),
     markers(doc.cues ?? [], at, "square", hues.ink, (c) => `${clock(c.t_ms)} ${interpolate(gettext("cue shown to the agent: %s"), [said(c.cue)])}`),
     markers((doc.remarks ?? []).filter((r) => r.t_ms !== null), at, "asterisk-open", hues.accent, (r) => `${clock(r.t_ms)} ${interpolate(gettext("note by %s"), [r.author])}`),
@@ -143,11 +181,14 @@ function traces(doc, moments, hues) {
   ];
 }
 
-function opportunityWords({ state, response }) {
-  const felt = stateLook(state)[1].toLowerCase();
-  if (response === null) return interpolate(gettext("opportunity: %s, waiting for the answer"), [felt]);
-  return interpolate(gettext("opportunity: %s, answered %s"), [felt, percent(response)]);
+function opportunityWords(opportunity) {
+  const felt = stateLook(opportunity.state)[1].toLowerCase();
+  if (opportunity.response === null) return interpolate(gettext("opportunity: %s, waiting for the answer"), [felt]);
+  const words = isMet(opportunity) ? gettext("opportunity: %s, met (answered %s)") : gettext("opportunity: %s, not met (answered %s)");
+  return interpolate(words, [felt, percent(opportunity.response)]);
 }
+
+export const isMet = ({ response }) => response !== null && response >= LOOK.met;
 
 // Lines break (null) wherever empathy is unknown or nothing happened for a while. The band cannot
 // break and still be extended, so there it narrows to nothing instead.
@@ -164,7 +205,7 @@ function lineData(moments, before) {
   let last = before;
   let level = before?.empathy ?? null;
   for (const m of moments) {
-    const gap = last && m.t_ms - last.t_ms > LOOK.gap_ms;
+    const gap = last && sinceLast(m, last) > LOOK.gap_ms;
     const known = m.empathy !== null;
     if (gap) put(last.t_ms + 1, level, level);
     if (!known) {
@@ -191,7 +232,8 @@ function ribbonData(moments, before, hues) {
   const data = { x: [], y: [], width: [], hover: [], fill: [], line: [] };
   let last = before;
   for (const m of moments) {
-    const span = last ? Math.min(m.t_ms - last.t_ms, RIBBON_STEP_MS) : RIBBON_STEP_MS;
+    const joined = last && sinceLast(m, last) <= RIBBON_STEP_MS;
+    const span = joined ? m.t_ms - last.t_ms : RIBBON_STEP_MS;
     const hue = hues.state[m.state] ?? hues.ink;
     data.x.push(when(m.t_ms - span / 2));
     data.y.push(1);

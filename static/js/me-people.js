@@ -2,6 +2,7 @@
 import { atWords, put, rows } from "./call-rows.js";
 import { make, whenChanged } from "./nodes.js";
 import { post } from "./post.js";
+import { lookedWords } from "./words.js";
 
 export function messagesPanel(section, tell) {
   const draw = rows(section.querySelector("[data-messages]"), ({ id }) => id, (message) => messageRow(message, tell));
@@ -50,7 +51,7 @@ export function looksPanel(section) {
     list.replaceChildren(
       ...names.map((who) => lookLine("●", interpolate(gettext("%s is watching"), [who || gettext("Somebody")]), interpolate(gettext("since %s"), [atWords(now.findLast((look) => look.who === who).began_at)]), true)),
       ...followers.map(({ name }) => lookLine("★", interpolate(gettext("%s follows this call"), [name]), "", true)),
-      ...earlier.map((look) => lookLine("○", interpolate(gettext("%s looked"), [look.who || gettext("Somebody")]), atWords(look.began_at), false)),
+      ...earlier.map((look) => lookLine("○", interpolate(gettext("%s looked"), [look.who || gettext("Somebody")]), atWords(look.began_at) + lookedWords(look.kind), false)),
     );
   });
   return draw;

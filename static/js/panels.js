@@ -1,17 +1,34 @@
 // The small panels beside the chart: why, timing, what was heard, and the final score.
+import { put, rows } from "./call-rows.js";
 import { glyph, make, svg, whenChanged } from "./nodes.js";
 import { clock, isLow, labelLook, loyaltyLook, percent, said, stateLook } from "./words.js";
 
 const SOURCES = { words: gettext("from the words"), voice: gettext("from the caller’s voice"), timing: gettext("from timing") };
 
-export function whyPanel(list) {
-  return whenChanged((why) => {
-    if (!why.length) return list.replaceChildren(make("li", { class: "quiet" }, gettext("Nothing moved a number yet.")));
-    list.replaceChildren(...why.toReversed().map(whyLine));
+// A second of the call; with `places` a link that goes there.
+const second = (places, t_ms) => (places ? places.link(t_ms) : make("span", {}, clock(t_ms)));
+
+// Rows of which none changes: each is known by all it says. `empty`: what stands there without any.
+function steady(list, build, empty) {
+  const draw = rows(list, JSON.stringify, (item) => ({ node: item ? build(item) : make("li", { class: "quiet" }, empty), update() {} }));
+  return (items) => draw(items.length ? items : [null]);
+}
+
+// While a call runs the newest first; of one that is over what moved the score most, the largest first.
+export function whyPanel(list, about, places) {
+  const draw = steady(list, (line) => whyLine(line, places), gettext("Nothing moved a number yet."));
+  return whenChanged(({ why, live }) => {
+    const ranked = !live && isRanked(why); // not in calls that were scored before there was such a list
+    put(about, ranked ? gettext("What moved the score most, the largest first. ○ hollow: low confidence.") : gettext("The last five things that moved a number. ○ hollow: low confidence."));
+    draw(ranked ? why : why.toReversed());
   });
 }
 
-function whyLine(line) {
+// As calls/wire.py ranks them: points of empathy before shares of a state, the larger first.
+const rank = ({ target, amount }) => (target === "empathy" ? 1000 : 0) + Math.abs(amount);
+const isRanked = (why) => why.every((line, place) => !place || rank(why[place - 1]) >= rank(line));
+
+function whyLine(line, places) {
   const low = isLow(line.confidence);
   const empathy = line.target === "empathy";
   const [sign, word] = empathy ? ["", gettext("empathy")] : labelLook(line.target);
@@ -19,7 +36,7 @@ function whyLine(line) {
   return make(
     "li",
     { class: low ? "low" : null, "data-state": line.target },
-    make("span", { class: "quiet" }, clock(line.t_ms)),
+    make("span", { class: "quiet" }, second(places, line.t_ms)),
     make("span", { class: "text" }, said(line.text)),
     make("span", { class: "amount" }, size),
     make(
@@ -36,7 +53,7 @@ const confidenceWords = (confidence) => interpolate(gettext("confidence %s"), [p
 const signed = (value, unit = "") => `${value > 0 ? "+" : value < 0 ? "−" : "±"}${String(value).replace("-", "")}${unit}`;
 
 export function timingPanel(list) {
-  return whenChanged((timing, mediaMs) => {
+  return whenChanged((timing) => {
     const customer = timing.customer_talk_ms ?? 0;
     const agent = timing.agent_talk_ms ?? 0;
     const talk = customer + agent;
@@ -49,6 +66,7 @@ export function timingPanel(list) {
       svg("rect", { class: "agent", x: share, y: 0, width: 100 - share, height: 6 }),
     );
     const facts = [
+      [gettext("Handle time"), orElse(timing.handle_ms, (ms) => interpolate(timing.live ? gettext("%s so far, talk and hold") : gettext("%s, talk and hold from start to end"), [clock(ms)]))],
       [gettext("Caller talks"), `${share}% · ${clock(customer)}`],
       [gettext("Agent talks"), `${100 - share}% · ${clock(agent)}`],
       [gettext("Agent answers after (median)"), orElse(timing.response_ms, long, gettext("no answer yet"))],
@@ -74,7 +92,9 @@ const orElse = (value, words, none = null) => (known(value) ? words(value) : val
 const paceWords = (wpm, syllables) =>
   orElse(wpm, (rate) => [interpolate(gettext("%s words/min"), [Math.round(rate)]), orElse(syllables, (speed) => interpolate(gettext("%s syllables/s"), [speed.toFixed(1)]))].filter(known).join(" · "), gettext("too few words yet"));
 
-export function alignmentPanel(sums, list) {
+export function alignmentPanel(sums, list, places) {
+  const key = ({ t_ms, state }) => `${t_ms} ${state}`;
+  const draw = rows(list, (event) => (event ? key(event) : ""), (event) => (event ? eventLine(event, places) : noEvent()));
   return whenSaid((alignment) => {
     const events = alignment?.events ?? [];
     list.closest("section").hidden = !known(alignment?.events);
@@ -88,35 +108,31 @@ export function alignmentPanel(sums, list) {
         [gettext("Pace match (diagnostic)"), orElse(alignment?.pace_match, percent, gettext("not known yet"))],
       ]),
     );
-    if (!events.length) return list.replaceChildren(make("li", { class: "quiet" }, gettext("The caller gave no occasion for empathy so far.")));
-    list.replaceChildren(...events.toReversed().map(eventLine));
+    draw(events.length ? events.toReversed() : [null]);
   });
 }
 
-function eventLine(event) {
-  const [sign, word] = stateLook(event.state);
-  const fit = interpolate(gettext("fit %s"), [known(event.fit) ? percent(event.fit) : gettext("not settled")]);
-  const bar = svg(
-    "svg",
-    { class: "fit", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("rect", { x: 0, y: 0, width: 100 * (event.fit ?? 0), height: 6 }),
-  );
-  return make(
-    "li",
-    { "data-state": event.state },
-    make("p", {}, make("span", { class: "quiet" }, `${clock(event.t_ms)} `), glyph(sign), make("strong", {}, word), make("span", { class: "amount" }, fit)),
-    bar,
-    make(
-      "p",
-      { class: "small quiet" },
-      known(event.latency_ms) ? interpolate(gettext("first fitting answer after %s"), [long(event.latency_ms)]) : gettext("no fitting answer yet"),
-      " · ",
-      known(event.recovery_ms) ? interpolate(gettext("recovered after %s"), [long(event.recovery_ms)]) : gettext("not recovered yet"),
-    ),
-  );
+const noEvent = () => ({ node: make("li", { class: "quiet" }, gettext("The caller gave no occasion for empathy so far.")), update() {} });
+
+function eventLine({ t_ms, state }, places) {
+  const [sign, word] = stateLook(state);
+  const [fit, share, fate] = [make("span", { class: "amount" }), svg("rect", { x: 0, y: 0, height: 6 }), make("p", { class: "small quiet" })];
+  const bar = svg("svg", { class: "fit", viewBox: "0 0 100 6", preserveAspectRatio: "none", "aria-hidden": "true" }, share);
+  const head = make("p", {}, make("span", { class: "quiet" }, second(places, t_ms), " "), glyph(sign), make("strong", {}, word), fit);
+  return {
+    node: make("li", { "data-state": state }, head, bar, fate),
+    update(event) {
+      put(fit, interpolate(gettext("fit %s"), [known(event.fit) ? percent(event.fit) : gettext("not settled")]));
+      share.setAttribute("width", 100 * (event.fit ?? 0));
+      const answered = known(event.latency_ms) ? interpolate(gettext("first fitting answer after %s"), [long(event.latency_ms)]) : gettext("no fitting answer yet");
+      put(fate, `${answered} · ${known(event.recovery_ms) ? interpolate(gettext("recovered after %s"), [long(event.recovery_ms)]) : gettext("not recovered yet")}`);
+    },
+  };
 }
 
-export function outlookPanel(chip, reasons) {
+export function outlookPanel(chip, reasons, places) {
+  const sign = (line) => make("span", {}, `${line.amount > 0 ? "+" : "−"} `);
+  const draw = steady(reasons, (line) => make("li", {}, sign(line), said(line.text), make("span", { class: "quiet" }, " · ", second(places, line.t_ms))), gettext("Nothing speaks for or against yet."));
   return whenSaid((outlook) => {
     chip.closest("section").hidden = !known(outlook?.status);
     if (!known(outlook?.status)) return;
@@ -126,12 +142,7 @@ export function outlookPanel(chip, reasons) {
       known(outlook.confidence) ? make("span", { class: "small quiet" }, confidenceWords(outlook.confidence)) : "",
       outlook.calibrated ? "" : make("span", { class: "chip small uncalibrated" }, gettext("uncalibrated")),
     );
-    const lines = outlook.reasons ?? [];
-    reasons.replaceChildren(
-      ...(lines.length
-        ? lines.map((line) => make("li", {}, make("span", {}, `${line.amount > 0 ? "+" : "−"} `), said(line.text), make("span", { class: "quiet" }, ` · ${clock(line.t_ms)}`)))
-        : [make("li", { class: "quiet" }, gettext("Nothing speaks for or against yet."))]),
-    );
+    draw(outlook.reasons ?? []);
   });
 }
 

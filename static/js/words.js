@@ -10,6 +10,8 @@ export const stateLook = (state) => LOOK.state[state] ?? ["◌", state];
 export const labelLook = (label) =>
   LOOK.state[label] ?? LOOK.behaviour[label] ?? [...OTHER, label.replaceAll("-", " ")];
 export const loyaltyLook = (status) => LOOK.loyalty[status] ?? ["▸", status];
+// " (to mark turns)"; nothing for the call's own page, which is what a look is without another word.
+export const lookedWords = (kind) => (kind && kind !== "page" ? ` (${LOOK.looked?.[kind] ?? kind})` : "");
 export const isLow = (confidence) => confidence < LOOK.low_confidence;
 export const percent = (share) => `${Math.round(share * 100)}%`;
 

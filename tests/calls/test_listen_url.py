@@ -8,11 +8,11 @@ from calls.models.sources import check_listen_url
 
 
 def test_placeholders_are_quoted() -> None:
-    source = Source(listen_url="https://pbx.example/spy?call={call}&who={agent}")
-    assert source.listen_address("CA 1&x={agent}", "a/b") == (
+    template = "https://pbx.example/spy?call={call}&who={agent}"
+    assert Source.phone_address(template, "CA 1&x={agent}", "a/b") == (
         "https://pbx.example/spy?call=CA%201%26x%3D%7Bagent%7D&who=a%2Fb"
     )
-    assert Source().listen_address("CA1", "a") == ""
+    assert Source.phone_address("", "CA1", "a") == ""
 
 
 @pytest.mark.parametrize(
