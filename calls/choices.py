@@ -124,7 +124,7 @@ class Scope(models.TextChoices):
     TRENDS = "trends", _("Trends of agents and teams")
     RUBRICS = "rubrics", _("Rubrics")
     EXPORT = "export", _("Exports: CSV and Parquet")
-    FEED = "feed", _("Send calls: reservations, recordings and transcripts")
+    FEED = "feed", _("Send calls: reservations, recordings, transcripts; and outcomes")
 
 
 class HookEvent(models.TextChoices):

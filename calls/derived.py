@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from calls import nudging, webhooks, wire
+from calls import nudging, outlooks, webhooks, wire
 from calls.choices import CallStatus, Outcome
 from calls.models import (
     HOPS_PER_BLOCK,
@@ -133,6 +133,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         closed=closed,
         switched_off=nudging.switched_off(call.rubric_version),
         paused=stretches(pieces.paused),
+        fitted=outlooks.fitted(),
     )
     since = _write_moments(call, view.moments)
     before = call.view

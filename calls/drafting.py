@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 import structlog
 import yaml
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.utils import timezone
 from django.utils.translation import gettext
 
@@ -236,6 +237,18 @@ def _rubric_of(team: Team) -> int | None:
         return rubric_version_for(team.pk).rubric_id
     except LookupError:
         return None
+
+
+def own_rubric(team: Team) -> Rubric:
+    """The team's own, made where there is none: named as the team, or as nearly as other rubrics allow."""
+    taken = set(Rubric.objects.exclude(team=team).values_list("name", flat=True))
+    names = chain([team.name], (f"{team.name[:72]} ({n})" for n in range(2, 1000)))
+    name = next(name for name in names if name not in taken)
+    try:
+        with transaction.atomic():
+            return Rubric.objects.get_or_create(team=team, defaults={"name": name})[0]
+    except IntegrityError as error:
+        raise Refused(gettext("Somebody made a rubric of this name just now: try again.")) from error
 
 
 def start(rubric: Rubric) -> RubricDraft:

@@ -40,7 +40,7 @@ HEAD = {
 WHOLE = (
     "handle_ms", "opportunities", "met", "missed", "needs_frustration", "needs_anxiety", "needs_confusion",
     "needs_sadness", "missed_frustration", "missed_anxiety", "missed_confusion", "missed_sadness",
-    "cues_shown", "cues_settled", "cues_taken",
+    "cues_shown", "cues_settled", "cues_taken", "resolved", "csat", "nps", "churned", "handle_time_ms",
 )  # fmt: skip
 REAL = (
     "empathy", "courtesy", "listening", "relief", "recovered", "met_share", "fit_frustration", "fit_anxiety",

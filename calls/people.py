@@ -16,21 +16,19 @@ from django.db.models import ProtectedError
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from calls import auditing
+from calls import auditing, sheets
 from calls.choices import Did, Role
 from calls.models import Team, User
+from calls.sheets import FORMULA, cell, uncell
+from calls.sheets import MOST_BYTES as MOST_BYTES
+from calls.sheets import Refused as Refused
+from calls.sheets import decoded as decoded
 
 FIELDS = ("username", "first_name", "last_name", "email", "role", "team", "supervises", "is_active")
 COLUMNS = ("username", "first_name", "last_name", "email", "role", "team", "supervises", "active")
-MOST_BYTES = 500_000
 MOST_ROWS = 2000
-FORMULA = ("=", "+", "-", "@", "\t", "\r")
 LIST = "|"
 """Between the teams of the column `supervises`."""
-
-
-class Refused(ValueError):
-    """Cannot be done, said in words for the person who asked."""
 
 
 class PersonForm(forms.ModelForm):  # type: ignore[type-arg]
@@ -186,22 +184,6 @@ class Plan:
         return tuple(row for row in self.rows if not row.errors and (row.is_new or row.changes))
 
 
-def decoded(raw: bytes) -> str:
-    """Text of an uploaded file. Refused with what to do about it."""
-    if len(raw) > MOST_BYTES:
-        raise Refused(
-            _("The file has {n} bytes; at most {most} are read. Split it.").format(
-                n=len(raw), most=MOST_BYTES
-            )
-        )
-    try:
-        return raw.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise Refused(
-            _("The file is not UTF-8 (byte {at}): save it as “CSV UTF-8”.").format(at=error.start + 1)
-        ) from error
-
-
 def plan(text: str, actor: User) -> Plan:
     """What a CSV would do, row by row; nothing is written."""
     try:
@@ -211,56 +193,19 @@ def plan(text: str, actor: User) -> Plan:
 
 
 def _rows(text: str, actor: User) -> Iterator[Row]:
-    if "\0" in text:
-        raise Refused(_("The file holds a NUL character: it is no CSV, or it is damaged."))
-    first = text.partition("\n")[0]
-    reader = csv.DictReader(
-        io.StringIO(text, newline=""), delimiter=";" if ";" in first else ",", strict=True
-    )
-    try:
-        names = [name.strip().lower() for name in reader.fieldnames or []]
-        _check_header(names)
-        reader.fieldnames = names
-        seen: set[str] = set()
-        teams = {team.name: str(team.pk) for team in Team.objects.all()}
-        for count, cells in enumerate(reader):
-            if count >= MOST_ROWS:
-                raise Refused(_("At most {most} rows are read. Split the file.").format(most=MOST_ROWS))
-            yield _row(reader.line_num, cells, names, teams, actor, seen)
-    except csv.Error as error:
-        raise Refused(_("Line {n} is no CSV: {error}.").format(n=reader.line_num, error=error)) from error
+    seen: set[str] = set()
+    teams = {team.name: str(team.pk) for team in Team.objects.all()}
+    for line, given, wrong in sheets.rows(text, COLUMNS, ("username",), MOST_ROWS):
+        if wrong:
+            yield Row(line, given.get("username", ""), errors=(("", wrong),))
+        else:
+            yield _row(line, given, teams, actor, seen)
 
 
-def _check_header(names: list[str]) -> None:
-    unknown = [name for name in names if name not in COLUMNS]
-    doubled = sorted({name for name in names if names.count(name) > 1})
-    if "username" not in names or unknown or doubled:
-        wrong = ", ".join(repr(name) for name in (unknown or doubled)) or _("no username")
-        raise Refused(
-            _("The first line must name columns out of {columns}; wrong: {wrong}.").format(
-                columns=", ".join(COLUMNS), wrong=wrong
-            )
-        )
-
-
-def _row(
-    line: int,
-    cells: Mapping[Any, Any],
-    names: list[str],
-    teams: Mapping[str, str],
-    actor: User,
-    seen: set[str],
-) -> Row:
-    if None in cells or None in cells.values():
-        wrong = _("has {n} cells, the first line has {most}").format(
-            n=sum(cell is not None for name, cell in cells.items() if name) + len(cells.get(None) or ()),
-            most=len(names),
-        )
-        return Row(line, str(cells.get("username") or ""), errors=(("", wrong),))
-    given = {name: str(cells[name]).strip() for name in names}
+def _row(line: int, given: Mapping[str, str], teams: Mapping[str, str], actor: User, seen: set[str]) -> Row:
     username = given["username"]
     errors = [(name, _("begins like a formula")) for name, cell in given.items() if cell.startswith(FORMULA)]
-    given = {name: _unquoted(cell) for name, cell in given.items()}
+    given = {name: uncell(cell) for name, cell in given.items()}
     if username.casefold() in seen:
         errors.append(("username", _("is in the file twice")))
     seen.add(username.casefold())
@@ -332,17 +277,7 @@ def exported() -> str:
     for user in User.objects.select_related("team").prefetch_related("supervises").order_by("username"):
         known = values(user)
         rows.writerow(
-            [_cell(str(known[name])) for name in FIELDS[:6]]
-            + [_cell(LIST.join(known["supervises"])), "yes" if user.is_active else "no"]
+            [cell(str(known[name])) for name in FIELDS[:6]]
+            + [cell(LIST.join(known["supervises"])), "yes" if user.is_active else "no"]
         )
     return made.getvalue()
-
-
-def _unquoted(text: str) -> str:
-    """What `_cell` was given: an export can be read again as it is."""
-    return text[1:] if text.startswith("'") and text[1:].startswith(FORMULA) else text
-
-
-def _cell(text: str) -> str:
-    """Never a formula."""
-    return f"'{text}" if text.startswith(FORMULA) else text

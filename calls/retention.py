@@ -23,6 +23,7 @@ from calls.models import (
     Alert,
     Call,
     CallFact,
+    CallOutcome,
     CallQuerySet,
     CoverageBlock,
     Message,
@@ -222,8 +223,8 @@ def left(kind: str, ids: Sequence[str]) -> dict[str, int]:
         found["postgresql"] += sum(model.objects.filter(**of).count() for model in MEASURED)  # type: ignore[attr-defined]
     if kind in (Kept.SCORES, Kept.SUBJECT):
         keys = [UUID(pk) for pk in ids]
-        facts = CallFact.objects.filter(call_id__in=keys)
-        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + facts.count()
+        rest = sum(model.objects.filter(call_id__in=keys).count() for model in (CallFact, CallOutcome))
+        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + rest
     return found
 
 

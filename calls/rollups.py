@@ -49,6 +49,11 @@ METRICS = (
     Metric("outlook"),
     Metric("coverage", SHARE),
     Metric("handle_ms"),
+    Metric("resolved"),
+    Metric("csat"),
+    Metric("nps"),
+    Metric("churned"),
+    Metric("handle_time_ms"),
 )
 
 

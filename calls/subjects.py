@@ -10,7 +10,8 @@ from typing import Any
 from django.core.serializers.json import DjangoJSONEncoder
 
 from calls import keeping
-from calls.models import Call
+from calls.models import Call, CallOutcome
+from calls.outcomes import KINDS
 
 RELATED = (
     "turns", "voice", "speech", "moments", "alerts", "nudges", "shown_nudges", "messages", "remarks", "looks",
@@ -37,7 +38,8 @@ def document(call: Call) -> dict[str, Any]:
     own = {name: getattr(call, name) for name in OWN}
     own["tile"] = {k: v for k, v in (call.tile or {}).items() if k not in ("agent", "initials", "followers")}
     rows = {name: [_row(row) for row in getattr(call, name).values()] for name in RELATED}
-    return {"call": own, **rows}
+    outcome = CallOutcome.objects.filter(call=call).values(*KINDS, "changed_at").first()
+    return {"call": own, "outcome": outcome, **rows}
 
 
 def _row(row: dict[str, Any]) -> dict[str, Any]:

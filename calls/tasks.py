@@ -5,11 +5,12 @@ a wake-up that is lost or doubled is harmless.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from datetime import timedelta
 from functools import cache
 from typing import Any
+from uuid import UUID
 
 import structlog
 from celery import current_app, shared_task
@@ -320,6 +321,20 @@ def learn_soon(call_id: str) -> None:
         current_app.send_task(
             "calls.tasks.learn_call", (call_id,), ignore_result=True, expires=3600, retry=False
         )
+
+
+def learn_these(call_ids: Iterable[UUID]) -> None:
+    """Several calls of which something else is known now: outcomes came. Lost messages are made up for."""
+    ids = [str(call_id) for call_id in call_ids]
+    with suppress(BrokerDown):
+        for start in range(0, len(ids), trends.CHUNK):
+            some = ids[start : start + trends.CHUNK]
+            current_app.send_task("calls.tasks.learn_calls", (some,), ignore_result=True, retry=False)
+
+
+@shared_task
+def learn_calls(call_ids: list[str]) -> None:
+    trends.learn_all(call_ids)
 
 
 @shared_task

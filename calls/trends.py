@@ -20,7 +20,7 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from calls.choices import CallStatus
-from calls.models import Call, CallFact, EngineVersion, Moment, ShownNudge, Team
+from calls.models import Call, CallFact, CallOutcome, EngineVersion, Moment, ShownNudge, Team
 from calls.rollups import Week, roll_up, roll_up_all, week_of
 from scoring.types import DISTRESS, State
 
@@ -39,7 +39,11 @@ SMALL, LARGE = 2**15 - 1, 2**31 - 1
 
 
 def fact_of(
-    call: Call, moments: Sequence[tuple[int, str]], taken: Sequence[bool | None], engine_id: int | None
+    call: Call,
+    moments: Sequence[tuple[int, str]],
+    taken: Sequence[bool | None],
+    engine_id: int | None,
+    outcome: CallOutcome | None = None,
 ) -> CallFact:
     """The numbers of a finished call; `moments` as (t_ms, state) in order, `taken` of each cue shown."""
     final: Mapping[str, Any] = call.final or {}
@@ -62,6 +66,7 @@ def fact_of(
         cues_shown=min(len(taken), SMALL),
         cues_settled=min(sum(one is not None for one in taken), SMALL),
         cues_taken=min(sum(bool(one) for one in taken), SMALL),
+        **became(outcome),
         **(judged(final, moments, call.media_ms) if coverage else {}),
     )
 
@@ -83,6 +88,15 @@ def judged(final: Mapping[str, Any], moments: Sequence[tuple[int, str]], media_m
         **needs_of(alignment.get("events", ())),
         **(final.get("held") or times_of(moments, media_ms)),  # held: the timeline was purged
     }
+
+
+def became(outcome: CallOutcome | None) -> dict[str, Any]:
+    """What other systems told of the call, as numbers."""
+    if outcome is None:
+        return {}
+    told = {name: getattr(outcome, name) for name in ("resolved", "csat", "nps", "churned", "handle_time_ms")}
+    numbers = {name: None if value is None else int(value) for name, value in told.items()}
+    return numbers | {"outcome_at": outcome.changed_at}
 
 
 def needs_of(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -131,11 +145,11 @@ def _lock_key(name: str) -> int:
     return zlib.crc32(name.encode()) - 2**31
 
 
-def _hold_call(cursor: CursorWrapper, call_id: UUID | str) -> None:
-    cursor.execute(
-        "SELECT pg_advisory_xact_lock_shared(%s, 0), pg_advisory_xact_lock(%s, %s)",
-        (LOCK_ALL, LOCK_CALL, _lock_key(str(call_id))),
-    )
+def _hold_calls(cursor: CursorWrapper, call_ids: Iterable[UUID]) -> None:
+    """One after the other by key, so that no two who want several wait for each other."""
+    cursor.execute("SELECT pg_advisory_xact_lock_shared(%s, 0)", (LOCK_ALL,))
+    keys = sorted({_lock_key(str(call_id)) for call_id in call_ids})
+    cursor.execute("SELECT pg_advisory_xact_lock(%s, key) FROM unnest(%s::int[]) key", (LOCK_CALL, keys))
 
 
 def weeks_of(fact: CallFact) -> set[Week]:
@@ -150,32 +164,46 @@ def learn(call_id: UUID | str) -> None:
 
     Does nothing when the fact is right already. Any number of workers may learn at once.
     """
-    with transaction.atomic(), connection.cursor() as cursor:
-        _hold_call(cursor, call_id)
-        _write(cursor, UUID(str(call_id)), _fresh([call_id]).get(UUID(str(call_id))))
+    learn_all([call_id])
+
+
+def learn_all(call_ids: Iterable[UUID | str]) -> None:
+    """The same of several calls: a week is added up once for all of them."""
+    for some in _chunks(sorted({UUID(str(call_id)) for call_id in call_ids})):
+        with transaction.atomic(), connection.cursor() as cursor:
+            _hold_calls(cursor, some)
+            fresh = _fresh(some)
+            _write(cursor, {pk: fresh.get(pk) for pk in some})
 
 
 def forget(call_id: UUID | str) -> None:
     """Take a call out of all weeks, whether or not it is still there."""
+    pk = UUID(str(call_id))
     with transaction.atomic(), connection.cursor() as cursor:
-        _hold_call(cursor, call_id)
-        _write(cursor, UUID(str(call_id)), None)
+        _hold_calls(cursor, [pk])
+        _write(cursor, {pk: None})
 
 
-def _write(cursor: CursorWrapper, call_id: UUID, fact: CallFact | None) -> None:
-    before = CallFact.objects.filter(pk=call_id).first()
-    if before and fact and _values(before) == _values(fact):
+def _write(cursor: CursorWrapper, fresh: Mapping[UUID, CallFact | None]) -> None:
+    known = CallFact.objects.in_bulk(list(fresh))
+    pairs = [(known.get(pk), fact) for pk, fact in fresh.items()]
+    pairs = [(before, fact) for before, fact in pairs if not _alike(before, fact)]
+    if not pairs:
         return
-    if fact:
-        _upsert([fact])
-    elif before:
-        before.delete()
-    touched = {week for row in (before, fact) if row for week in weeks_of(row)}
-    # Locks come after the fact is written and before it is read again: the last to leave sees all facts.
+    _upsert([fact for _, fact in pairs if fact])
+    CallFact.objects.filter(pk__in=[before.pk for before, fact in pairs if before and not fact]).delete()
+    touched = {week for pair in pairs for row in pair if row for week in weeks_of(row)}
+    # Locks come after facts are written and before they are read again: the last to leave sees all facts.
     for key in sorted(_lock_key(str(week)) for week in touched):
         cursor.execute("SELECT pg_advisory_xact_lock(%s, %s)", (LOCK_WEEK, key))
     for week in sorted(touched):
         roll_up(cursor, week)
+
+
+def _alike(before: CallFact | None, fact: CallFact | None) -> bool:
+    if before is None or fact is None:
+        return before is fact
+    return _values(before) == _values(fact)
 
 
 def learn_missing(limit: int = 200, since: timedelta | None = RECENT) -> int:
@@ -210,10 +238,12 @@ def _found(sql: tuple[str, Mapping[str, str]], since: timedelta | None, limit: i
 
 _UNLEARNED = (
     """SELECT c.id FROM calls_call c LEFT JOIN calls_callfact f ON f.call_id = c.id {recent_fact}
+    LEFT JOIN calls_calloutcome o ON o.call_id = c.id
     WHERE c.status IN ('ended', 'lost') AND c.final IS NOT NULL {recent} AND (f.call_id IS NULL OR
         (c.agent_id, c.team_id, c.rubric_version_id, coalesce(c.ended_at, c.started_at), c.scored_at,
-         c.synthetic, c.queue) IS DISTINCT FROM
-        (f.agent_id, f.team_id, f.rubric_version_id, f.ended_at, f.scored_at, f.synthetic, f.topic))
+         c.synthetic, c.queue, o.changed_at) IS DISTINCT FROM
+        (f.agent_id, f.team_id, f.rubric_version_id, f.ended_at, f.scored_at, f.synthetic, f.topic,
+         f.outcome_at))
     ORDER BY c.started_at DESC LIMIT %(limit)s""",
     {
         "recent": "AND c.team_id = ANY(%(teams)s) AND c.started_at >= %(since)s",
@@ -261,7 +291,11 @@ def _fresh(call_ids: Sequence[UUID | str]) -> dict[UUID, CallFact]:
     for pk, one in ShownNudge.objects.filter(call__in=found).values_list("call_id", "taken"):
         taken[pk].append(one)
     engines = _engines({call.engine for call in found.values()} - {""})
-    return {pk: fact_of(call, moments[pk], taken[pk], engines.get(call.engine)) for pk, call in found.items()}
+    outcomes = CallOutcome.objects.in_bulk(list(found))
+    return {
+        pk: fact_of(call, moments[pk], taken[pk], engines.get(call.engine), outcomes.get(pk))
+        for pk, call in found.items()
+    }
 
 
 def _engines(names: Iterable[str]) -> dict[str, int]:

@@ -5,7 +5,19 @@ from __future__ import annotations
 from django.urls import path
 
 from calls import sso
-from calls.views import act, labels, people, practice, recordings, reviews, sources, tokens, webhooks
+from calls.views import (
+    act,
+    labels,
+    outcomes,
+    outlook,
+    people,
+    practice,
+    recordings,
+    reviews,
+    sources,
+    tokens,
+    webhooks,
+)
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -66,6 +78,8 @@ urlpatterns = [
     path("people/import/", people.import_csv, name="import_people"),
     path("people.csv", people.export_csv, name="export_people"),
     path("teams/", people.teams, name="teams"),
+    path("outcomes/", outcomes.outcomes, name="outcomes"),
+    path("outcomes/outlook/", outlook.outlook, name="outlook"),
     path("audit/", people.audit, name="audit"),
     path("invited/<str:uid>/<str:token>/", people.invited, name="invited"),
     path("practice/", practice.practice, name="practice"),

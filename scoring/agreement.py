@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,3 +75,13 @@ def kappas(tables: Floats) -> Floats:
     out: Floats = np.full_like(seen, np.nan)
     np.divide(seen, chance, out=out, where=chance > 0)
     return 1.0 - out
+
+
+def wilson(part: int, whole: int, z: float = 1.96) -> tuple[float, float] | None:
+    """Wilson's score interval of a share (Wilson 1927); 95 % by default."""
+    if not whole:
+        return None
+    p, n = part / whole, float(whole)
+    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
+    return round(middle - half, 3), round(middle + half, 3)

@@ -23,12 +23,12 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import groupby
-from math import sqrt
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from scoring.agreement import wilson
 from scoring.evaluate_calls import MEANT_BEHAVIOUR, MEANT_STATE, Line, read_script, read_scripts
 from scoring.evaluate_contact_centre import labelled_turns
 from scoring.evaluate_input import read_text
@@ -411,16 +411,6 @@ def helps(judged: Judged, need: Need) -> bool:
 
 def ratio(part: int, whole: int) -> float | None:
     return round(part / whole, 3) if whole else None
-
-
-def wilson(part: int, whole: int, z: float = 1.96) -> tuple[float, float] | None:
-    """Wilson's score interval of a share (Wilson 1927); 95 % by default."""
-    if not whole:
-        return None
-    p, n = part / whole, float(whole)
-    middle = (p + z * z / (2 * n)) / (1 + z * z / n)
-    half = z * sqrt(p * (1 - p) / n + z * z / (4 * n * n)) / (1 + z * z / n)
-    return round(middle - half, 3), round(middle + half, 3)
 
 
 def table(report: Report) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from .agreement import wilson
 from .rubric import OutlookRules, RubricSpec
 from .states import Feeling, Trace
 from .types import DISTRESS, Alignment, Contribution, Cue, Loyalty, Outlook, State
@@ -55,8 +56,10 @@ def outlook(felt: Trace, fit: Alignment, rubric: RubricSpec, fitted: OutlookFit 
     features = dict.fromkeys(FEATURES, 0.0) | {s.name: round(s.value, 4) for s in said}
     parts = [(s, SIGNS[s.name] * float(getattr(rules, s.name)) * s.value) for s in said]
     score = math.tanh(sum(part for _, part in parts))
-    if fitted is not None and fitted.calibrated:
-        score = 2 * fitted.probability(features) - 1
+    used = fitted if fitted is not None and fitted.calibrated else None
+    chance = used.probability(features) if used else None
+    if used and chance is not None:
+        score = against_usual(chance, used.usual)
     reasons = tuple(
         Contribution(s.t_ms, "outlook", round(part, 3), 0.5, "words", s.text, s.turn_start_ms)
         for s, part in sorted(parts, key=lambda p: (-abs(p[1]), p[0].name))
@@ -67,10 +70,31 @@ def outlook(felt: Trace, fit: Alignment, rubric: RubricSpec, fitted: OutlookFit 
         status=status,
         confidence=sureness(score, n, rules),
         score=round(score, 3),
-        calibrated=fitted is not None and fitted.calibrated,
+        calibrated=used is not None,
+        chance=None if chance is None else round(chance, 3),
+        fit=used.name if used else "",
         reasons=reasons,
         features=features,
     )
+
+
+def against_usual(chance: float, usual: float) -> float:
+    """-1 to 1: 0 where a good outcome is as likely as it usually is; 2 · chance - 1 where that is one half.
+
+    Most outcomes of most sites are good: against one half hardly a call would ever be at risk.
+    """
+    return math.tanh((_log_odds(chance) - _log_odds(usual)) / 2)
+
+
+def _log_odds(p: float) -> float:
+    p = min(1 - 1e-6, max(1e-6, p))
+    return math.log(p / (1 - p))
+
+
+def prior_chance(features: Mapping[str, float], rules: OutlookRules) -> float:
+    """The shipped score of a call from its features, moved from -1…1 to 0…1: to be held against outcomes."""
+    score = math.tanh(sum(SIGNS[n] * float(getattr(rules, n)) * features.get(n, 0.0) for n in FEATURES))
+    return (1 + score) / 2
 
 
 def status_of(score: float, turns: int, rules: OutlookRules) -> Loyalty:
@@ -154,13 +178,28 @@ def meaning(cue: Cue) -> str | None:
 
 @dataclass(frozen=True)
 class Reliability:
-    """One bin of the cross-validated predictions."""
+    """One bin of predictions: what they said, and what came."""
 
     low: float
     high: float
     n: int
     predicted: float
     observed: float
+    interval: tuple[float, float]
+    """Of what was observed: 95 %, Wilson's."""
+
+
+@dataclass(frozen=True)
+class Judged:
+    """Predictions held against outcomes that they have not seen."""
+
+    n: int
+    good: int
+    auc: float
+    brier: float
+    ece: float
+    """Expected calibration error over the bins of `reliability`."""
+    reliability: tuple[Reliability, ...]
 
 
 @dataclass(frozen=True)
@@ -179,6 +218,12 @@ class OutlookFit:
     calibrated: bool
     reason: str
     """Why it is, or is not, called calibrated."""
+    name: str = ""
+
+    @property
+    def usual(self) -> float:
+        """Share of good outcomes."""
+        return self.good / self.n if self.n else 0.5
 
     def probability(self, features: Mapping[str, float]) -> float:
         x = self.bias + sum(w * features.get(name, 0.0) for name, w in self.weights.items())
@@ -191,11 +236,7 @@ def fit_outlook(features: Sequence[Mapping[str, float]], outcomes: Sequence[int]
     ValueError when the two differ in length or an outcome is not 0 or 1. With too few outcomes, or a
     calibration error over MAX_ECE, it says so and `calibrated` is False.
     """
-    if len(features) != len(outcomes) or not set(outcomes) <= {0, 1}:
-        raise ValueError("one outcome, 0 or 1, for each call's features")
-    y = np.array(outcomes, dtype=np.float64)
-    x = np.array([[f.get(name, 0.0) for name in FEATURES] for f in features], dtype=np.float64)
-    x = x.reshape(len(y), len(FEATURES))
+    x, y = arrays(features, outcomes)
     n, good = len(y), int(y.sum())
     if n < MIN_OUTCOMES or min(good, n - good) < MIN_EACH:
         reason = (
@@ -203,26 +244,50 @@ def fit_outlook(features: Sequence[Mapping[str, float]], outcomes: Sequence[int]
         )
         zeros = dict.fromkeys(FEATURES, 0.0)
         return OutlookFit(zeros, 0.0, n, good, None, None, None, (), False, reason)
-    held_out = cross_validated(x, y)
-    table = reliability(held_out, y)
-    ece = sum(row.n * abs(row.predicted - row.observed) for row in table) / n
+    judged = judge(cross_validated(x, y), y)
     weights = logistic(x, y)
-    auc = ranking(held_out, y)
-    fine = ece <= MAX_ECE and auc > 0.5
+    fine = judged.ece <= MAX_ECE and judged.auc > 0.5
     reason = (
-        f"cross-validated on {n} outcomes: calibration error {ece:.0%} (limit {MAX_ECE:.0%}), AUC {auc:.2f}"
+        f"cross-validated on {n} outcomes: calibration error {judged.ece:.0%} (limit {MAX_ECE:.0%}), "
+        f"AUC {judged.auc:.2f}"
     )
     return OutlookFit(
         weights={name: round(float(w), 4) for name, w in zip(FEATURES, weights[1:], strict=True)},
         bias=round(float(weights[0]), 4),
         n=n,
         good=good,
-        auc=round(auc, 4),
-        brier=round(float(np.mean((held_out - y) ** 2)), 4),
-        ece=round(ece, 4),
-        reliability=table,
-        calibrated=bool(fine),
+        auc=judged.auc,
+        brier=judged.brier,
+        ece=judged.ece,
+        reliability=judged.reliability,
+        calibrated=fine,
         reason=reason,
+    )
+
+
+def held_out(features: Sequence[Mapping[str, float]], outcomes: Sequence[int]) -> Floats:
+    """[n] what a fit that has not seen the call says of it; by which `fit_outlook` is judged."""
+    return cross_validated(*arrays(features, outcomes))
+
+
+def arrays(features: Sequence[Mapping[str, float]], outcomes: Sequence[int]) -> tuple[Floats, Floats]:
+    if len(features) != len(outcomes) or not set(outcomes) <= {0, 1}:
+        raise ValueError("one outcome, 0 or 1, for each call's features")
+    y = np.array(outcomes, dtype=np.float64)
+    x = np.array([[f.get(name, 0.0) for name in FEATURES] for f in features], dtype=np.float64)
+    return x.reshape(len(y), len(FEATURES)), y
+
+
+def judge(p: Floats, y: Floats) -> Judged:
+    """Of at least one good and one bad outcome."""
+    table = reliability(p, y)
+    return Judged(
+        n=len(y),
+        good=int(y.sum()),
+        auc=round(ranking(p, y), 4),
+        brier=round(float(np.mean((p - y) ** 2)), 4),
+        ece=round(sum(row.n * abs(row.predicted - row.observed) for row in table) / len(y), 4),
+        reliability=table,
     )
 
 
@@ -270,6 +335,7 @@ def reliability(p: Floats, y: Floats, bins: int = 5) -> tuple[Reliability, ...]:
             int((place == k).sum()),
             round(float(p[place == k].mean()), 4),
             round(float(y[place == k].mean()), 4),
+            wilson(int(y[place == k].sum()), int((place == k).sum())) or (0.0, 1.0),
         )
         for k in range(bins)
         if (place == k).any()

@@ -386,9 +386,13 @@ class Outlook:
     status: Loyalty = Loyalty.STEADY
     confidence: float = 0.0
     score: float = 0.0
-    """-1 (at risk) to 1 (strengthened)."""
+    """-1 (at risk) to 1 (strengthened). By a fit: how much likelier a good outcome is than usual."""
     calibrated: bool = False
     """True once fitted to, and checked against, the site's own outcomes."""
+    chance: float | None = None
+    """Of a good outcome, 0 to 1, calibrated; None without a fit."""
+    fit: str = ""
+    """Which fit said so."""
     reasons: tuple[Contribution, ...] = ()
     """Strongest first; `target` is "outlook"."""
     features: Mapping[str, float] = field(default_factory=dict)

@@ -11,7 +11,7 @@ from .behaviour import TalkPattern, exchanges, is_announced, talk_pattern
 from .empathy import EmpathyTrack, track
 from .listen import UNTOLD_MS
 from .nudges import nudges
-from .outlook import outlook
+from .outlook import OutlookFit, outlook
 from .rubric import RubricSpec
 from .states import StatePoint, Trace, trace
 from .summary import summary
@@ -56,11 +56,12 @@ def view(
     closed: bool,
     switched_off: Collection[str] = (),
     paused: Sequence[tuple[int, int]] = (),
+    fitted: OutlookFit | None = None,
 ) -> CallView:
     """The call so far. Pieces may come in any order and more than once (by their keys).
 
     `switched_off`: ids of nudging rules that give no cues (`nudges.rule_precision`). `paused`: stretches
-    (start, end) in ms that the phone system kept from us.
+    (start, end) in ms that the phone system kept from us. `fitted`: the outlook by the site's own outcomes.
     """
     said = unique_turns(turns)
     windows = unique_windows(voice)
@@ -92,7 +93,7 @@ def view(
         courtesy=empathy.courtesy,
         components=empathy.components,
         alignment=fit,
-        outlook=outlook(felt, fit, rubric),
+        outlook=outlook(felt, fit, rubric, fitted),
         about=about,
         standing=standing,
     )

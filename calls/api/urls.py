@@ -10,7 +10,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from calls.api import calls, export, feeding, recordings, reference, trends
+from calls.api import calls, export, feeding, outcomes, recordings, reference, trends
 
 
 @extend_schema(exclude=True)
@@ -60,6 +60,7 @@ urlpatterns = [
     path("recordings/<uuid:recording_id>/", recordings.OneRecording.as_view()),
     path("recordings/<uuid:recording_id>/parts/<int:part>", recordings.Part.as_view()),
     path("transcripts", feeding.Transcripts.as_view()),
+    path("outcomes/", outcomes.Outcomes.as_view()),
     path("reservations", feeding.Reservations.as_view()),
     path("stream-tokens", feeding.StreamTokens.as_view()),
     path("schema", SpectacularAPIView.as_view(), name="api_schema"),

@@ -6,6 +6,7 @@ from calls.models.calls import Call, CallQuerySet
 from calls.models.drafts import RubricDraft, RubricPlan
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.labels import RefitRun, TurnLabel
+from calls.models.outcomes import CallOutcome, OutcomeImport, OutlookRun
 from calls.models.people import Team, User
 from calls.models.policy import ConsentEvent, Policy, Purge
 from calls.models.recordings import Recording, RecordingQuerySet
@@ -33,6 +34,7 @@ __all__ = [
     "CalibrationSession",
     "Call",
     "CallFact",
+    "CallOutcome",
     "CallQuerySet",
     "Change",
     "ConsentEvent",
@@ -46,6 +48,8 @@ __all__ = [
     "Note",
     "Nudge",
     "NudgeChoices",
+    "OutcomeImport",
+    "OutlookRun",
     "Policy",
     "Purge",
     "RefitRun",

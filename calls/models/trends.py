@@ -95,6 +95,14 @@ class CallFact(models.Model):
     time_confusion = RealField(null=True)
     time_sadness = RealField(null=True)
     time_unsure = RealField(null=True)
+    resolved = models.PositiveSmallIntegerField(null=True, help_text="Imported, as are those below: 0 or 1.")
+    csat = models.PositiveSmallIntegerField(null=True, help_text="1 to 5")
+    nps = models.PositiveSmallIntegerField(null=True, help_text="0 to 10")
+    churned = models.PositiveSmallIntegerField(null=True, help_text="0 or 1")
+    handle_time_ms = models.PositiveIntegerField(
+        null=True, help_text="As the phone system counts it; handle_ms is the length of the audio."
+    )
+    outcome_at = models.DateTimeField(null=True)
 
     class Meta:
         indexes = [

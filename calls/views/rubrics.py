@@ -48,9 +48,12 @@ def rubrics(request: HttpRequest) -> HttpResponse:
         if not _is_admin(request):
             raise Http404
         team = request.POST.get("team", "")
-        wanted = get_object_or_404(Team, pk=_number(team), rubric=None)
-        made = Rubric.objects.create(name=wanted.name, team=wanted)
-        return redirect("rubric_draft", made.pk)
+        wanted = get_object_or_404(Team, pk=_number(team))
+        try:
+            return redirect("rubric_draft", drafting.own_rubric(wanted).pk)
+        except drafting.Refused as refused:
+            messages.error(request, str(refused))
+            return redirect("rubrics")
     rows = [
         {
             "rubric": item,

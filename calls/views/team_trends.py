@@ -12,10 +12,10 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 
-from calls import access, rollups
+from calls import access, outlooks, rollups
 from calls.choices import Role
 from calls.models import Team, User
-from calls.rollups import Felt, Trend
+from calls.rollups import Felt, Quartiles, Trend
 from calls.views.paint import LOOK, Doc, clock
 from calls.views.small_multiples import ENOUGH_CALLS, calls_drawing, column_words, columns, day, strip
 from calls.views.trends import Panel, percent, period, periods, value_words, watches
@@ -64,6 +64,9 @@ def team_trends(request: HttpRequest, pk: int) -> HttpResponse:
         "hours": [felt_doc(f"{hour:02d}:00", one) for hour, one in sorted(felt.by_hour.items())],
         "topics": topics(felt.by_topic),
         "beside": beside(trend, felt.by_week),
+        "outlook_fit": outlooks.in_use(),
+        "imported": any(metric in trend.weekly for metric, _words in COUNTED),
+        "upset": [LOOK["state"][state] for state in UPSET],
         "people": User.objects.filter(team=team, role=Role.AGENT, is_active=True).order_by(
             "first_name", "last_name", "username"
         ),
@@ -157,8 +160,12 @@ def topics(by_topic: Mapping[str, Felt]) -> list[Doc]:
     return [felt_doc(name or gettext("no queue named"), felt) for name, felt in ordered[:TOPICS]]
 
 
+UPSET = tuple(map(str, DISTRESS))
+"""States told one by one beside what phone systems count."""
+
+
 def beside(trend: Trend, by_week: Mapping[date, Felt]) -> list[Doc]:
-    """What phone systems count beside what callers met, week by week, newest first."""
+    """What other systems count beside what callers met, week by week, newest first."""
     weekly = trend.weekly
     return [
         {
@@ -167,15 +174,43 @@ def beside(trend: Trend, by_week: Mapping[date, Felt]) -> list[Doc]:
             "last": day(week + timedelta(days=6)),
             "n": by_week[week].calls,
             "few": by_week[week].calls < ENOUGH_CALLS,
-            "handle": median_words(weekly, "handle_ms", week, clock),
+            "audio": median_words(weekly, "handle_ms", week, clock),
+            "counted": [told_doc(weekly, week, *column) for column in COUNTED],
             "empathy": median_words(weekly, "empathy", week, lambda value: str(round(value))),
             "met": met_words(weekly, week),
-            "distress": distress_words(by_week[week]),
+            "states": [state_words(by_week[week], state) for state in UPSET],
             "at_risk": share_words(by_week[week].outlook["at_risk"], sum(by_week[week].outlook.values())),
         }
         for week in reversed(trend.weeks)
         if week in by_week
     ]
+
+
+def mean(words: Callable[[float], str]) -> Callable[[Quartiles], str]:
+    return lambda told: words(told.total / told.n)
+
+
+COUNTED: tuple[tuple[str, Callable[[Quartiles], str]], ...] = (
+    ("handle_time_ms", lambda told: clock(round(told.median))),
+    ("resolved", mean(percent)),
+    ("csat", mean(lambda value: f"{value:.1f}")),
+    ("nps", mean(lambda value: f"{value:.1f}")),
+    ("churned", mean(percent)),
+)
+"""Imported numbers (docs/outcomes.md), and how a week of them is said."""
+
+
+def told_doc(weekly: rollups.Weekly, week: date, metric: str, words: Callable[[Quartiles], str]) -> Doc:
+    """What was imported of a week's calls, and of how many; few are not described."""
+    told = weekly.get(metric, {}).get(week)
+    if told is None:
+        return {"n": 0, "words": ""}
+    return {"n": told.n, "words": words(told) if told.n >= ENOUGH_CALLS else ""}
+
+
+def state_words(felt: Felt, state: str) -> str:
+    """Mean share of a call that the caller spent so."""
+    return percent(felt.times[state] or 0) if felt.times else "–"
 
 
 def median_words(weekly: rollups.Weekly, metric: str, week: date, words: Callable[[float], str]) -> str:
@@ -188,10 +223,3 @@ def met_words(weekly: rollups.Weekly, week: date) -> str:
     if met is None or missed is None:
         return "–"
     return share_words(met.total, round(met.total + missed.total))
-
-
-def distress_words(felt: Felt) -> str:
-    """Mean share of a call that the caller spent upset."""
-    if not felt.times:
-        return "–"
-    return percent(sum(felt.times[state] or 0 for state in map(str, DISTRESS)))

@@ -141,6 +141,7 @@ export function outlookPanel(chip, reasons, places) {
       make("span", { class: "chip" }, glyph(sign, false), make("strong", {}, word)),
       known(outlook.confidence) ? make("span", { class: "small quiet" }, confidenceWords(outlook.confidence)) : "",
       outlook.calibrated ? "" : make("span", { class: "chip small uncalibrated" }, gettext("uncalibrated")),
+      known(outlook.chance) ? make("span", { class: "small quiet" }, interpolate(gettext("%s of such calls ended well"), [percent(outlook.chance)])) : "",
     );
     draw(outlook.reasons ?? []);
   });

@@ -15,7 +15,7 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calls import record, rollups, trends
+from calls import outcomes, record, rollups, trends
 from calls.choices import CallStatus, Role
 from calls.models import (
     AgentWeek,
@@ -249,6 +249,21 @@ class World:
         call.save()
         return call.pk
 
+    def turned_out(self, pick: int, week: int, empathy: float) -> uuid.UUID | None:
+        """Weeks later another system tells what became of it, or takes that back."""
+        if (call := self.one(pick)) is None:
+            return None
+        values = {
+            "csat": pick % 5 + 1,
+            "resolved": [True, False, None][week % 3],
+            "handle_time_ms": int(empathy * 10_000),
+        }
+        given = outcomes.Given(1, str(call.pk), "", "", values if pick % 4 else dict.fromkeys(values))
+        plan = outcomes.plan([given], Call.objects.all())
+        if not plan.bad:  # it runs on
+            outcomes.apply(plan, None, "api")
+        return call.pk
+
     def goes(self, pick: int, week: int, empathy: float) -> uuid.UUID | None:
         if (call := self.one(pick)) is None:
             return None
@@ -258,7 +273,7 @@ class World:
 
 
 HAPPENS = st.tuples(
-    st.sampled_from(["ends", "ends", "ends", "scored_again", "reopens", "moves", "goes"]),
+    st.sampled_from(["ends", "ends", "ends", "scored_again", "turned_out", "reopens", "moves", "goes"]),
     st.integers(0, 30),
     st.integers(-6, 3),
     st.sampled_from([0.0, 12.3, 49.99, 70.1, 100.0]),

@@ -1,9 +1,20 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from scoring.outlook import FEATURES, MIN_OUTCOMES, fit_outlook, outlook
+from scoring.outlook import (
+    FEATURES,
+    MIN_OUTCOMES,
+    against_usual,
+    fit_outlook,
+    held_out,
+    judge,
+    outlook,
+    prior_chance,
+)
 from scoring.rubric import default_rubric
 from scoring.states import trace
 from scoring.types import Alignment, CallView, Loyalty, Outlook
@@ -101,7 +112,9 @@ def test_a_calibrated_fit_replaces_the_prior() -> None:
     felt = trace(turns_of(BAD_AGENT), [], RUBRIC.fusion)
     found = outlook(felt, Alignment(), RUBRIC, fit)
     assert found.calibrated
-    assert found.score == pytest.approx(2 * fit.probability(found.features) - 1, abs=0.01)
+    chance = fit.probability(found.features)
+    assert found.chance == pytest.approx(chance, abs=0.001)
+    assert found.score == pytest.approx(against_usual(chance, fit.usual), abs=0.01)
 
 
 def test_a_need_the_agent_had_no_time_to_answer_is_not_held_against_the_call() -> None:
@@ -116,3 +129,34 @@ def test_a_need_the_agent_had_no_time_to_answer_is_not_held_against_the_call() -
     assert [event.fit for event in found.alignment.events] == [None]
     assert found.outlook.reasons
     assert not any("neither met" in reason.text for reason in found.outlook.reasons)
+
+
+def test_at_risk_means_worse_than_usual_where_most_outcomes_are_good() -> None:
+    rows, _ = outcomes(900, 0)
+    dice = np.random.default_rng(5)
+    good = [int(dice.uniform() < 1 / (1 + np.exp(-(2.2 + 0.8 * (r["end"] + r["peak"]))))) for r in rows]
+    fit = fit_outlook(rows, good)
+    assert fit.calibrated and fit.usual > 0.75
+    assert against_usual(fit.usual, fit.usual) == 0
+    assert against_usual(0.8, 0.5) == pytest.approx(2 * 0.8 - 1)
+    felt = trace(turns_of(BAD_AGENT), [], RUBRIC.fusion)
+    bad = outlook(felt, Alignment(), RUBRIC, replace(fit, name="outlook 7"))
+    assert bad.status is Loyalty.AT_RISK and bad.fit == "outlook 7"
+    assert bad.chance is not None and 0.5 < bad.chance < fit.usual
+    assert outlook(felt, Alignment(), RUBRIC).chance is None
+
+
+def test_the_shipped_score_is_found_again_in_its_features() -> None:
+    for lines in (BAD_AGENT, ANGER_THAT_RECOVERS, CALM_CALL):
+        found = seen(lines).outlook
+        assert prior_chance(found.features, RUBRIC.outlook) == pytest.approx((1 + found.score) / 2, abs=0.002)
+
+
+def test_what_is_judged_had_not_been_seen() -> None:
+    """Random outcomes: a fit that had seen them would rank them; one that has not cannot."""
+    rows, good = outcomes(300, 0.0, seed=11)
+    unseen = judge(held_out(rows, good), np.array(good, dtype=float))
+    fit = fit_outlook(rows, good)
+    seen_ones = judge(np.array([fit.probability(r) for r in rows]), np.array(good, dtype=float))
+    assert unseen.auc < 0.58 < seen_ones.auc
+    assert all(row.interval[0] <= row.observed <= row.interval[1] for row in unseen.reliability)

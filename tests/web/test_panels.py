@@ -66,6 +66,13 @@ def test_outlook_appears_with_its_first_value(drawn: Callable[..., Any], nothing
     assert again[0]
 
 
+def test_an_outlook_by_the_sites_own_outcomes_says_how_often_it_went_well(drawn: Callable[..., Any]) -> None:
+    shipped = {"status": "at_risk", "confidence": 0.4, "calibrated": False, "chance": None}
+    before, after = drawn("outlookPanel", shipped, shipped | {"calibrated": True, "chance": 0.714})
+    assert "uncalibrated" in before[1] and "of such calls" not in before[1]
+    assert "71% of such calls ended well" in after[1] and "uncalibrated" not in after[1]
+
+
 @pytest.mark.parametrize("nothing", ["undefined", None, {}])
 def test_alignment_appears_with_its_first_value(drawn: Callable[..., Any], nothing: Any) -> None:
     before, after = drawn("alignmentPanel", nothing, {"events": []})

@@ -54,6 +54,20 @@ def test_who_reads_and_who_changes(house: Rubric, alice: User, bob: User, carol:
     assert RubricVersion.objects.filter(rubric=own).count() == 1
 
 
+def test_a_team_called_like_another_rubric_gets_one_too(house: Rubric, dana: User, bob: User) -> None:
+    """Names of rubrics are unique, those of teams have nothing to do with them."""
+    client = logged_in(dana)
+    first = Team.objects.create(name=house.name)
+    long = Team.objects.create(name="x" * 80)
+    Rubric.objects.create(name="x" * 80)
+    for team, name in ((first, f"{house.name} (2)"), (long, "x" * 72 + " (2)"), (bob.team, "Billing")):
+        answer = client.post("/rubrics/", {"team": team.pk})
+        made = Rubric.objects.get(team=team)
+        assert made.name == name and answer["Location"] == f"/rubrics/{made.pk}/draft/"
+        assert client.post("/rubrics/", {"team": team.pk})["Location"] == answer["Location"], "asked twice"
+    assert Rubric.objects.filter(name=house.name).get() == house
+
+
 @pytest.mark.parametrize("number", ["0", "99", "2147483648", "99999999999999999999"])
 def test_a_version_that_is_not_there(house: Rubric, dana: User, number: str) -> None:
     client = logged_in(dana)

@@ -355,7 +355,8 @@ def test_a_team_without_names_or_ranks(client: Client, told: None, alice: User, 
     assert dict(topics["Fees"]["shares"])["anxiety"] == "25 %" and "<b>" not in page
     assert [hour["name"] for hour in answer.context["hours"]] == [f"{hour:02d}:00" for hour in range(8, 17)]
     first = answer.context["beside"][0]
-    assert (first["n"], first["handle"], first["met"], first["at_risk"]) == (12, "5:02", "50 %", "0 %")
+    assert (first["n"], first["audio"], first["met"], first["at_risk"]) == (12, "5:02", "50 %", "0 %")
+    assert first["states"] == ["0 %", "19 %", "0 %", "0 %"], "frustration, anxiety, confusion, sadness"
     assert "not known yet" in page
 
 
