@@ -19,6 +19,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from calls import access, helping, keeping, live, reviewing
 from calls.choices import Verdict
 from calls.models import Call, User
+from calls.models.reviews import appeal_until, standing_of
 from calls.views.paint import LOOK, clock, elapsed_ms, look, tile_paint, turn_paint
 
 PER_PAGE = 25
@@ -37,7 +38,7 @@ def calls(request: HttpRequest) -> HttpResponse:
 def row(call: Call, now: datetime) -> dict[str, Any]:
     tile = call.tile | call.tile_base()
     painted = tile_paint(tile, now) if "risk" in tile else {"elapsed": clock(elapsed_ms(tile, now))}
-    return {"call": call, "tile": tile | painted}
+    return {"call": call, "tile": tile | painted, "standing": standing_of(call.appeals.all())}
 
 
 @login_required
@@ -51,6 +52,11 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
             return render(request, "reviews/first.html", {"section": "reviews", "call": found})
         reviewing.saw_machine(found, request.user)
     helping.look(found, request.user)
+    return page(request, found)
+
+
+def page(request: HttpRequest, found: Call, trouble: str = "", typed: str = "") -> HttpResponse:
+    """`trouble`: why what its agent `typed` is no appeal."""
     helps = access.may_see_floor(request.user)
     messages = helps and found.is_live and found.agent_id is not None
     context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages)
@@ -59,12 +65,16 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     context["under_appeal"] = reviewing.under_appeal(found)
     context["appeals"] = found.appeals.exclude(decided_at=None)
     context["own_reviews"] = not helps
+    own = found.agent_id == request.user.pk
+    context["may_appeal"] = own and reviewing.may_appeal(found, None)
+    context["appeal_until"] = appeal_until(found.ended_at) if found.ended_at else None
+    context["appeal_trouble"], context["typed"] = trouble, typed
     if found.practice and found.is_live:
         context["practice"], context["practice_ref"] = found.source.media_url, found.external_ref
     if helps and found.is_live:
         who = found.agent.username if found.agent else ""
         context["listen"] = found.source.listen_address(found.external_ref, who)
-    return render(request, "call/call.html", context)
+    return render(request, "call/call.html", context, status=400 if trouble else 200)
 
 
 def recording(call: Call) -> dict[str, str]:
