@@ -36,16 +36,20 @@ HEAD = {
     "ended_at": TIME,
     "synthetic": pa.bool_(),
     "outlook_status": pa.string(),
+    "under_appeal": pa.bool_(),
+    "appeal_decision": pa.string(),
 }
+APPEALS = ("under_appeal", "appeal_decision")
 WHOLE = (
     "handle_ms", "opportunities", "met", "missed", "needs_frustration", "needs_anxiety", "needs_confusion",
     "needs_sadness", "missed_frustration", "missed_anxiety", "missed_confusion", "missed_sadness",
     "cues_shown", "cues_settled", "cues_taken", "resolved", "csat", "nps", "churned", "handle_time_ms",
 )  # fmt: skip
 REAL = (
-    "empathy", "courtesy", "listening", "relief", "recovered", "met_share", "fit_frustration", "fit_anxiety",
-    "fit_confusion", "fit_sadness", "outlook", "coverage", "time_calm", "time_satisfaction",
-    "time_frustration", "time_anxiety", "time_confusion", "time_sadness", "time_unsure",
+    "empathy", "machine_empathy", "courtesy", "listening", "relief", "recovered", "met_share",
+    "fit_frustration", "fit_anxiety", "fit_confusion", "fit_sadness", "outlook", "coverage",
+    "time_calm", "time_satisfaction", "time_frustration", "time_anxiety", "time_confusion", "time_sadness",
+    "time_unsure",
 )  # fmt: skip
 MADE_BY_MACHINE = (
     "outlook_status",
@@ -99,7 +103,7 @@ def rows(wanted: Wanted) -> Iterator[dict[str, Any]]:
         engine_name=F("engine__name"),
         began_at=F("call__started_at"),
     )
-    plain = ("ended_at", "synthetic", "outlook_status", "topic", *WHOLE, *REAL)
+    plain = ("ended_at", "synthetic", "outlook_status", "topic", *APPEALS, *WHOLE, *REAL)
     extra = (
         "call_id", "call_name", "source_name", "team_name", "agent_name", "rubric_name", "rubric_number",
         "engine_name", "began_at",

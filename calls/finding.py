@@ -202,7 +202,8 @@ def _walk(calls: CallQuerySet, start: Place | None, *, up: bool) -> tuple[list[C
         if start is not None and start.live == live:
             part = part.filter(_beyond(start, up=up))
         order = ("started_at", "pk") if up else ("-started_at", "-pk")
-        found += part.select_related("agent", "team", "source").order_by(*order)[: PER_PAGE + 1 - len(found)]
+        part = part.select_related("agent", "team", "source").prefetch_related("appeals").order_by(*order)
+        found += part[: PER_PAGE + 1 - len(found)]
         if len(found) > PER_PAGE:
             return found[:PER_PAGE], True
     return found, False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -44,6 +45,10 @@ def current() -> Policy:
     return Policy.objects.first() or Policy()
 
 
+def limits() -> Limits:
+    return LIMITS[Region(current().region)]
+
+
 def problems(policy: Policy) -> dict[str, str]:
     """Field: what is wrong and what to do."""
     limits, found = LIMITS[Region(policy.region)], {}
@@ -61,9 +66,19 @@ def problems(policy: Policy) -> dict[str, str]:
                     shorter=shorter.label, longer=longer.label
                 ),
             )
+    if policy.transcript_days < settings.APPEAL_DAYS:
+        found.setdefault("transcript_days", appeals_need(settings.APPEAL_DAYS))
     if limits.hr_lock and not policy.hr_lock:
         found["hr_lock"] = _("This lock stays on in this region.")
     return found
+
+
+def appeals_need(days: int) -> str:
+    return ngettext(
+        "At least %(days)d day: so long an agent may appeal a score, and whoever decides needs the words.",
+        "At least %(days)d days: so long an agent may appeal a score, and whoever decides needs the words.",
+        days,
+    ) % {"days": days}
 
 
 def said_by_source(parameters: Mapping[str, str]) -> list[Said]:
@@ -94,6 +109,9 @@ def caller_notice(policy: Policy) -> list[str]:
         _("What is written down is deleted after {transcript}, and all figures after {scores}.").format(
             transcript=in_days(policy.transcript_days), scores=in_days(policy.scores_days)
         ),
+        _(
+            "While our agent’s score for the call is being checked, the words may stay for up to {most}."
+        ).format(most=in_days(LIMITS[Region(policy.region)].transcript)),
         _("You may ask for a copy of it, or to have it deleted earlier."),
     ]
 

@@ -13,7 +13,9 @@ from typing import Any
 from uuid import UUID
 
 import structlog
+from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 
 from calls import intake, keeping, policy, trends
@@ -21,6 +23,7 @@ from calls.buffer import ledger
 from calls.choices import CallStatus, Kept, RecordingState
 from calls.models import (
     Alert,
+    Appeal,
     Call,
     CallFact,
     CallOutcome,
@@ -32,6 +35,7 @@ from calls.models import (
     Nudge,
     Purge,
     Recording,
+    Review,
     Speech,
     Turn,
     TurnLabel,
@@ -52,7 +56,20 @@ Counts = Mapping[str, int]
 def due(kind: str, now: datetime | None = None) -> CallQuerySet:
     """Finished calls whose data of this class is kept too long."""
     ended = Call.objects.filter(ended_at__lt=cutoff(kind, now)).exclude(status=CallStatus.LIVE)
-    return ended.exclude(purged__has_key=kind)
+    return ended.exclude(purged__has_key=kind).exclude(_held(kind, now))
+
+
+def _held(kind: str, now: datetime | None) -> Q:
+    """Whoever appeals, or decides, needs the words: all but audio waits while a score is being appealed, or
+    a person's score still may be; no longer than the region allows."""
+    if kind == Kept.AUDIO:
+        return Q(pk__in=())
+    now = now or timezone.now()
+    most = timedelta(days=policy.limits().days(kind))
+    may_be = now - timedelta(days=settings.APPEAL_DAYS)
+    appeal = Exists(Appeal.objects.filter(call=OuterRef("pk"), decided_at=None))
+    review = Exists(Review.objects.filter(call=OuterRef("pk"), submitted_at__gte=may_be))
+    return Q(appeal | review, ended_at__gte=now - most)
 
 
 def cutoff(kind: str, now: datetime | None = None) -> datetime:

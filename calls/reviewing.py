@@ -1,6 +1,7 @@
 """People's scores of calls: which call comes next, blind scoring, answers, appeals, decisions.
 
-Nothing here writes the machine's score: it is copied at submission, and both values are kept.
+Nothing here writes the machine's score: it is copied at submission, and both values are kept. What counts
+in trends follows an appeal in its own transaction.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from datetime import timedelta
 from itertools import combinations
 from uuid import UUID
 
+from django.conf import settings
 from django.db import IntegrityError, transaction
-from django.db.models import Q, QuerySet
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from calls import access
+from calls import access, trends
 from calls.choices import SHOW_MACHINE, CallStatus, Role
 from calls.models import Appeal, CalibrationSession, Call, Look, Review, User
 from calls.models.reviews import Decision, within_window
@@ -179,7 +181,7 @@ def answer(review: Review, words: str) -> None:
 
 def may_appeal(call: Call, review: Review | None) -> bool:
     """Within the window, nothing open on the call, and this value not decided before."""
-    if call.is_live or not within_window(review.submitted_at if review else call.ended_at):
+    if call.is_live or call.practice or not within_window(review.submitted_at if review else call.ended_at):
         return False
     if review is None and empathy(call) is None:
         return False
@@ -192,9 +194,30 @@ def appeal(call: Call, review: Review | None, agent: User, reason: str) -> Appea
     before = review.overall if review else empathy(call)
     try:
         with transaction.atomic():
-            return Appeal.objects.create(call=call, review=review, agent=agent, reason=reason, before=before)
+            made = Appeal.objects.create(call=call, review=review, agent=agent, reason=reason, before=before)
+            trends.learn(call.pk)
     except IntegrityError as error:
         raise BadReview(gettext("An appeal is open on this call. Wait for its decision.")) from error
+    return made
+
+
+def appealable(agent: User) -> QuerySet[Call]:
+    """The agent's calls whose machine's score may be appealed now; those whose time ends first come first."""
+    made = Appeal.objects.filter(Q(decided_at=None) | Q(review=None), call=OuterRef("pk"))
+    since = timezone.now() - timedelta(days=settings.APPEAL_DAYS)
+    calls = agent.calls.filter(practice=False, ended_at__gte=since, final__has_key="empathy")
+    closed = Q(status=CallStatus.LIVE) | Q(final__empathy=None) | Exists(made)
+    return calls.exclude(closed).order_by("ended_at")
+
+
+def news_for(agent: User) -> dict[str, int]:
+    """What the agent has not read yet: `reviews` of own calls, and `decisions` on own appeals."""
+    unread = Review.objects.filter(call__agent=agent, submitted_at__isnull=False, acknowledged_at=None)
+    return {"reviews": unread.count(), "decisions": unseen(agent).count()}
+
+
+def unseen(agent: User) -> QuerySet[Appeal]:
+    return agent.appeals.filter(decided_at__isnull=False, seen_at=None)
 
 
 def empathy(call: Call) -> float | None:
@@ -227,11 +250,13 @@ def decide(made: Appeal, user: User, decision: str, reason: str, after: float | 
     if decision not in Decision.values:
         raise BadReview(gettext("Choose whether the score stays or is changed."))
     value = after if decision == Decision.CHANGED else made.before
-    done = Appeal.objects.filter(pk=made.pk, decided_at=None).update(
-        decision=decision, decided_by=user, decided_reason=reason, after=value, decided_at=timezone.now()
-    )
-    if not done:
-        raise BadReview(gettext("Somebody has decided this appeal already."))
+    with transaction.atomic():
+        done = Appeal.objects.filter(pk=made.pk, decided_at=None).update(
+            decision=decision, decided_by=user, decided_reason=reason, after=value, decided_at=timezone.now()
+        )
+        if not done:
+            raise BadReview(gettext("Somebody has decided this appeal already."))
+        trends.learn(made.call_id)
 
 
 # --- agreement ---------------------------------------------------------------------------------

@@ -20,7 +20,8 @@ from django.db.backends.utils import CursorWrapper
 from django.utils import timezone
 
 from calls.choices import CallStatus
-from calls.models import Call, CallFact, CallOutcome, EngineVersion, Moment, ShownNudge, Team
+from calls.models import Appeal, Call, CallFact, CallOutcome, EngineVersion, Moment, ShownNudge, Team
+from calls.models.reviews import Standing, standing_of
 from calls.rollups import Week, roll_up, roll_up_all, week_of
 from scoring.types import DISTRESS, State
 
@@ -33,6 +34,11 @@ RECENT = timedelta(days=2)
 CHUNK = 500
 log = structlog.get_logger(__name__)
 SMALL, LARGE = 2**15 - 1, 2**31 - 1
+JUDGED = (
+    "empathy", "courtesy", "listening", "relief", "recovered", "met_share", "opportunities", "met", "missed",
+    *(f"{name}_{state}" for name in ("needs", "missed", "fit") for state in DISTRESS),
+)  # fmt: skip
+"""What is said of the agent: left out of everything while an appeal is open."""
 
 
 # --- one call ------------------------------------------------------------------------------------
@@ -43,12 +49,14 @@ def fact_of(
     moments: Sequence[tuple[int, str]],
     taken: Sequence[bool | None],
     engine_id: int | None,
+    standing: Standing,
     outcome: CallOutcome | None = None,
 ) -> CallFact:
     """The numbers of a finished call; `moments` as (t_ms, state) in order, `taken` of each cue shown."""
     final: Mapping[str, Any] = call.final or {}
     ended_at = call.ended_at or call.started_at
     coverage = coverage_of(final.get("coverage", {}))
+    told = judged(final, moments, call.media_ms) if coverage else {}
     return CallFact(
         call_id=call.pk,
         agent_id=call.agent_id,
@@ -67,8 +75,18 @@ def fact_of(
         cues_settled=min(sum(one is not None for one in taken), SMALL),
         cues_taken=min(sum(bool(one) for one in taken), SMALL),
         **became(outcome),
-        **(judged(final, moments, call.media_ms) if coverage else {}),
+        under_appeal=standing.under_appeal,
+        appeal_decision=standing.decision,
+        machine_empathy=told.get("empathy"),
+        **as_appealed(told, standing),
     )
+
+
+def as_appealed(told: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
+    """Nothing judged while an appeal is open; then the decided score, where one was decided."""
+    if standing.under_appeal:
+        return {name: value for name, value in told.items() if name not in JUDGED}
+    return dict(told) | ({} if standing.decided is None else {"empathy": standing.decided})
 
 
 def judged(final: Mapping[str, Any], moments: Sequence[tuple[int, str]], media_ms: int) -> dict[str, Any]:
@@ -242,8 +260,13 @@ _UNLEARNED = (
     WHERE c.status IN ('ended', 'lost') AND c.final IS NOT NULL {recent} AND (f.call_id IS NULL OR
         (c.agent_id, c.team_id, c.rubric_version_id, coalesce(c.ended_at, c.started_at), c.scored_at,
          c.synthetic, c.queue, o.changed_at) IS DISTINCT FROM
-        (f.agent_id, f.team_id, f.rubric_version_id, f.ended_at, f.scored_at, f.synthetic, f.topic,
-         f.outcome_at))
+         (f.agent_id, f.team_id, f.rubric_version_id, f.ended_at, f.scored_at, f.synthetic, f.topic,
+         f.outcome_at)
+         OR f.under_appeal <> EXISTS (
+             SELECT 1 FROM calls_appeal a WHERE a.call_id = c.id AND a.decided_at IS NULL)
+         OR f.appeal_decision <> coalesce((
+             SELECT a.decision FROM calls_appeal a
+             WHERE a.call_id = c.id AND a.review_id IS NULL AND a.decided_at IS NOT NULL LIMIT 1), ''))
     ORDER BY c.started_at DESC LIMIT %(limit)s""",
     {
         "recent": "AND c.team_id = ANY(%(teams)s) AND c.started_at >= %(since)s",
@@ -290,10 +313,15 @@ def _fresh(call_ids: Sequence[UUID | str]) -> dict[UUID, CallFact]:
     taken: dict[UUID, list[bool | None]] = {pk: [] for pk in found}
     for pk, one in ShownNudge.objects.filter(call__in=found).values_list("call_id", "taken"):
         taken[pk].append(one)
+    appeals: dict[UUID, list[Appeal]] = {pk: [] for pk in found}
+    for appeal in Appeal.objects.filter(call__in=found):
+        appeals[appeal.call_id].append(appeal)
     engines = _engines({call.engine for call in found.values()} - {""})
     outcomes = CallOutcome.objects.in_bulk(list(found))
     return {
-        pk: fact_of(call, moments[pk], taken[pk], engines.get(call.engine), outcomes.get(pk))
+        pk: fact_of(
+            call, moments[pk], taken[pk], engines.get(call.engine), standing_of(appeals[pk]), outcomes.get(pk)
+        )
         for pk, call in found.items()
     }
 

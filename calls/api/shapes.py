@@ -11,6 +11,7 @@ from calls import tokens, wire
 from calls.api.rights import is_locked, person
 from calls.choices import RISKS, CallStatus
 from calls.models import Alert, Call, Rubric, RubricVersion, Team, User
+from calls.models.reviews import Decision, standing_of
 from scoring.types import Behaviour, Channel, Loyalty, State
 
 
@@ -102,6 +103,12 @@ class CallShape(serializers.ModelSerializer):
     state = serializers.SerializerMethodField(help_text="What the caller seems to feel now, or felt last.")
     final = serializers.SerializerMethodField()
     under_appeal = serializers.SerializerMethodField(help_text="While true, the score is not final.")
+    appeal_decision = serializers.SerializerMethodField(
+        help_text="On the machine's score: upheld, changed, or empty."
+    )
+    decided_empathy = serializers.SerializerMethodField(
+        help_text="Where an appeal changed the score: what counts instead of `final.empathy` (0-100)."
+    )
     consent = serializers.ChoiceField(
         choices=["", "asked", "no"], help_text="asked: waiting for a yes; no: the caller objected."
     )
@@ -114,7 +121,7 @@ class CallShape(serializers.ModelSerializer):
         fields = (
             "id", "external_ref", "source", "team", "agent", "agent_withheld", "queue", "synthetic", "status",
             "started_at", "ended_at", "end_reason", "media_ms", "risk", "state", "final", "under_appeal",
-            "consent", "purged",
+            "appeal_decision", "decided_empathy", "consent", "purged",
         )  # fmt: skip
 
     def get_agent_withheld(self, call: Call) -> bool:
@@ -141,7 +148,17 @@ class CallShape(serializers.ModelSerializer):
         return call.pk in self.context.get("reviewing", frozenset())
 
     def get_under_appeal(self, call: Call) -> bool:
-        return any(appeal.decided_at is None for appeal in call.appeals.all())
+        return standing_of(call.appeals.all()).under_appeal
+
+    @extend_schema_field(serializers.ChoiceField(choices=["", *Decision.values]))
+    def get_appeal_decision(self, call: Call) -> str:
+        return standing_of(call.appeals.all()).decision
+
+    @extend_schema_field(serializers.FloatField(allow_null=True))
+    def get_decided_empathy(self, call: Call) -> float | None:
+        """None, too, while a blind review of the one who asks is open."""
+        reviewing = self.context.get("reviewing", frozenset())
+        return None if call.pk in reviewing else standing_of(call.appeals.all()).decided
 
 
 class MomentShape(Shape):

@@ -23,7 +23,8 @@ class CallQuerySet(models.QuerySet["Call"]):
     def listed(self) -> CallQuerySet:
         """Live first, then the newest."""
         is_live = models.Case(models.When(status=CallStatus.LIVE, then=0), default=1)
-        return self.select_related("agent", "team", "source").order_by(is_live, "-started_at")
+        found = self.select_related("agent", "team", "source").prefetch_related("appeals")
+        return found.order_by(is_live, "-started_at")
 
     def delete(self) -> tuple[int, dict[str, int]]:
         """Kept audio goes too, once that is certain. (Housekeeping looks for what a crash left behind.)"""

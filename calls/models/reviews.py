@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.conf import settings
@@ -88,6 +90,7 @@ class Appeal(models.Model):
     decided_reason = models.CharField(max_length=2000, blank=True)
     after = models.FloatField(null=True)
     decided_at = models.DateTimeField(null=True, blank=True)
+    seen_at = models.DateTimeField(null=True, blank=True, help_text="When the agent read the decision.")
 
     class Meta:
         constraints = [
@@ -105,5 +108,33 @@ class Appeal(models.Model):
         return 5 if self.review_id else 100
 
 
+@dataclass(frozen=True)
+class Standing:
+    """What its appeals make of the machine's score of a call."""
+
+    under_appeal: bool = False
+    """Any is open: nothing that was judged of the call is final."""
+    decision: str = ""
+    """Of the appeal against the machine's score, once it is decided."""
+    decided: float | None = None
+    """The empathy score that counts instead of the machine's (0-100)."""
+
+
+def standing_of(appeals: Iterable[Appeal]) -> Standing:
+    """From all appeals of one call. The machine's score can be appealed once."""
+    found = list(appeals)
+    of_machine = next((one for one in found if one.review_id is None and one.decided_at), None)
+    changed = of_machine is not None and of_machine.decision == Decision.CHANGED
+    return Standing(
+        any(one.decided_at is None for one in found),
+        of_machine.decision if of_machine else "",
+        of_machine.after if of_machine and changed else None,
+    )
+
+
+def appeal_until(since: datetime) -> datetime:
+    return since + timedelta(days=settings.APPEAL_DAYS)
+
+
 def within_window(since: datetime | None) -> bool:
-    return since is not None and timezone.now() <= since + timedelta(days=settings.APPEAL_DAYS)
+    return since is not None and timezone.now() <= appeal_until(since)

@@ -19,6 +19,7 @@ from django.views.decorators.csrf import ensure_csrf_cookie
 from calls import access, finding, helping, keeping, live, reviewing
 from calls.choices import CallStatus, LookKind, Verdict
 from calls.models import Call, User
+from calls.models.reviews import appeal_until, standing_of
 from calls.views.paint import LOOK, clock, elapsed_ms, look, tile_paint, turn_paint
 
 
@@ -91,7 +92,9 @@ def row(call: Call, now: datetime, *, blind: bool = False) -> dict[str, Any]:
     """`blind`: the reader is scoring it, so what the machine made of it stays out."""
     tile = call.tile_base() | {"alerts_open": 0} if blind else call.tile | call.tile_base()
     painted = tile_paint(tile, now) if "risk" in tile else {"elapsed": clock(elapsed_ms(tile, now))}
-    return {"call": call, "tile": tile | painted, "blind": blind}
+    return {
+        "call": call, "tile": tile | painted, "blind": blind, "standing": standing_of(call.appeals.all())
+    }  # fmt: skip
 
 
 @login_required
@@ -103,6 +106,11 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     if (warning := first(request, found, request.user)) is not None:
         return warning
     helping.look(found, request.user)
+    return page(request, found)
+
+
+def page(request: HttpRequest, found: Call, trouble: str = "", typed: str = "") -> HttpResponse:
+    """`trouble`: why what its agent `typed` is no appeal."""
     helps = access.may_see_floor(request.user)
     messages = helps and found.is_live and found.agent_id is not None
     context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages)
@@ -111,11 +119,15 @@ def call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     context["under_appeal"] = reviewing.under_appeal(found)
     context["appeals"] = found.appeals.exclude(decided_at=None)
     context["own_reviews"] = not helps
+    own = found.agent_id == request.user.pk
+    context["may_appeal"] = own and reviewing.may_appeal(found, None)
+    context["appeal_until"] = appeal_until(found.ended_at) if found.ended_at else None
+    context["appeal_trouble"], context["typed"] = trouble, typed
     if found.practice and found.is_live:
         context["practice"], context["practice_ref"] = found.source.media_url, found.external_ref
     if helps:
         context["listens"], context["barges"] = found.source.listen_url, found.source.barge_url
-    return render(request, "call/call.html", context)
+    return render(request, "call/call.html", context, status=400 if trouble else 200)
 
 
 def first(request: HttpRequest, call: Call, user: User) -> HttpResponse | None:

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
-from calls import access, live
+from calls import access, live, reviewing
 from calls.choices import MISSING, LookKind, Verdict
 from calls.views.paint import LOOK, Doc, look, tile_paint
 
@@ -51,6 +51,7 @@ def me(request: HttpRequest) -> HttpResponse:
         "verdicts": [{"name": v.value, "words": v.label, "key": KEYS[v]} for v in Verdict],
         "kinds": kinds(snapshot["choices"]["kinds_off"]),
         "now": now.isoformat(),
+        "news": reviewing.news_for(request.user),
     }
     return render(request, "me/me.html", context)
 

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
+from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -16,13 +17,15 @@ from django.views.decorators.http import require_POST
 
 from calls import access, helping, reviewing
 from calls.choices import LookKind
-from calls.models import Appeal, CalibrationSession, Call, Review, User
-from calls.models.reviews import Decision
+from calls.models import Appeal, CalibrationSession, Call, CallQuerySet, Review, User
+from calls.models.reviews import Decision, appeal_until
+from calls.views.call import page as call_page
 from calls.views.call import recording
 from calls.views.paint import clock
 from scoring.agreement import ENOUGH_CALLS, Agreement
 
 MOST = 100
+PER_PAGE = 25
 NAMES = {
     "acknowledge": gettext_lazy("Names the feeling"),
     "understand": gettext_lazy("Sums up what was meant"),
@@ -74,12 +77,20 @@ def reviews(request: HttpRequest, trouble: str = "") -> HttpResponse:
         .exclude(decided_at=None)
         .select_related("agent", "decided_by", "call")
         .order_by("-decided_at")[:MOST],
-        "appeals": Appeal.objects.filter(call__in=calls, decided_at=None).select_related("agent")[:MOST],
+        "appeals": open_appeals(calls),
         "sessions": sessions[:MOST],
         "left": len(reviewing.candidates(user)),
         "trouble": trouble,
     }
     return render(request, "reviews/reviews.html", context, status=400 if trouble else 200)
+
+
+def open_appeals(calls: CallQuerySet) -> list[dict[str, Any]]:
+    """The oldest first, each with the days it waits."""
+    waiting = Appeal.objects.filter(call__in=calls, decided_at=None).select_related("agent")
+    now = timezone.now()
+    found = waiting.order_by("opened_at")[:MOST]
+    return [{"appeal": made, "days": (now - made.opened_at).days} for made in found]
 
 
 @login_required
@@ -198,24 +209,26 @@ def answer(request: HttpRequest, pk: int) -> HttpResponse:
 
 @login_required
 @never_cache
-def my_reviews(request: HttpRequest, trouble: str = "", typed: str = "", about: str = "") -> HttpResponse:
+def my_reviews(request: HttpRequest) -> HttpResponse:
     if not access.is_agent(request.user):
         raise Http404
     user = request.user
+    if request.method == "POST":
+        reviewing.unseen(user).update(seen_at=timezone.now())
+        return redirect("my_reviews")
     found = Review.objects.filter(call__agent=user, submitted_at__isnull=False).select_related(
         "call", "reviewer"
     )
-    finished = user.calls.filter(final__isnull=False, practice=False).order_by("-started_at")[:20]
+    page = Paginator(reviewing.appealable(user), PER_PAGE).get_page(request.GET.get("page"))
     context = {
         "section": "my_reviews",
         "reviews": found.order_by("-submitted_at")[:MOST],
         "appeals": user.appeals.select_related("call", "decided_by")[:MOST],
-        "scores": [(c, reviewing.empathy(c)) for c in finished if reviewing.may_appeal(c, None)],
-        "trouble": trouble,
-        "typed": typed,
-        "about": about,
+        "unseen": reviewing.unseen(user).count(),
+        "page": page,
+        "scores": [(c, reviewing.empathy(c), appeal_until(c.ended_at)) for c in page if c.ended_at],
     }
-    return render(request, "reviews/mine.html", context, status=400 if trouble else 200)
+    return render(request, "reviews/mine.html", context)
 
 
 @login_required
@@ -223,13 +236,15 @@ def my_reviews(request: HttpRequest, trouble: str = "", typed: str = "", about: 
 def appeal_score(request: HttpRequest, call_id: UUID) -> HttpResponse:
     """Against the machine's score of one's own call."""
     assert isinstance(request.user, User)
-    found = get_object_or_404(Call, pk=call_id, agent=request.user)
+    found = access.get_call_or_404(request.user, call_id)
+    if found.agent_id != request.user.pk:
+        raise Http404
     typed = request.POST.get("words", "")
     try:
         reviewing.appeal(found, None, request.user, reviewing.read_words(typed, needed=True))
     except reviewing.BadReview as error:
-        return my_reviews(request, trouble=str(error), typed=typed, about=str(call_id))
-    return redirect("my_reviews")
+        return call_page(request, found, str(error), typed)
+    return redirect(found)
 
 
 @login_required

@@ -43,6 +43,28 @@ def test_both_kinds_say_the_same(as_token: As, alice: User, bob: User, finished:
     )
 
 
+def test_appeals_are_told(as_token: As, alice: User, bob: User, finished: Call) -> None:
+    Call.objects.filter(pk=finished.pk).update(final=(finished.final or {}) | {"empathy": 41.0})
+    finished.refresh_from_db()
+    client = as_token(alice)
+
+    def told() -> tuple[str, ...]:
+        text = client.get("/api/v1/export/calls.csv").content.decode()
+        row = next(csv.DictReader(io.StringIO(text)))
+        return row["under_appeal"], row["appeal_decision"], row["empathy"], row["machine_empathy"]
+
+    def shape() -> tuple[Any, ...]:
+        found = client.get(f"/api/v1/calls/{finished.pk}/").json()
+        return found["under_appeal"], found["appeal_decision"], found["decided_empathy"]
+
+    made = reviewing.appeal(finished, None, bob, "she agreed")
+    assert told() == ("True", "", "", "41.0") and shape() == (True, "", None)
+    reviewing.decide(made, alice, "changed", "heard again", 60)
+    assert told() == ("False", "changed", "60.0", "41.0") and shape() == (False, "changed", 60.0)
+    listed = client.get("/api/v1/calls/").json()["results"][0]
+    assert listed["decided_empathy"] == 60.0 and listed["final"]["empathy"] == 41.0, "both values are kept"
+
+
 def test_no_formula_runs(as_token: As, alice: User, make_call: Callable[..., Call]) -> None:
     call = finish(make_call("=1+1", queue="@SUM(A1)"))
     trends.learn(call.pk)

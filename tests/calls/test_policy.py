@@ -19,10 +19,22 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
-from calls import consent, helping, keeping, nudging, policy, record, retention, subjects, tasks, trends
+from calls import (
+    consent,
+    helping,
+    keeping,
+    nudging,
+    policy,
+    record,
+    retention,
+    reviewing,
+    subjects,
+    tasks,
+    trends,
+)
 from calls.buffer import StoredPiece, Writer, ledger
 from calls.choices import CallStatus, Kept, Region, Said
-from calls.models import Call, CallFact, ConsentEvent, CoverageBlock, Policy, Purge, User
+from calls.models import Appeal, Call, CallFact, ConsentEvent, CoverageBlock, Policy, Purge, User
 from scoring.firewall import self_test
 from scoring.types import CallHeard, Channel, Cue, Speech, Turn, VoiceState
 
@@ -220,6 +232,42 @@ def test_a_purge_leaves_no_word_no_key_no_file(
     assert retention.purge_due() == [] and Call.objects.filter(pk=young.pk).exists()
 
 
+def test_words_wait_for_an_appeal_but_not_for_ever(
+    make_call: Callable[..., Call], alice: User, bob: User
+) -> None:
+    appealed, other = tell(make_call("CA-appealed")), tell(make_call("CA-other"))
+    final = (appealed.final or {}) | {"empathy": 40.0}
+    Call.objects.filter(pk=appealed.pk).update(final=final)
+    appealed.refresh_from_db()
+    made = reviewing.appeal(appealed, None, bob, "she agreed")
+    for call in (appealed, other):
+        age(call, 31)
+    purged = {row.kind: row.calls for row in retention.purge_due()}
+    assert purged == {Kept.AUDIO: 2, Kept.TRANSCRIPT: 1}, "audio goes by its days"
+    assert appealed.turns.exclude(text="").exists() and not other.turns.exclude(text="").exists()
+    reviewing.decide(made, alice, "upheld", "heard again", None)
+    assert [row.kind for row in retention.purge_due()] == [Kept.TRANSCRIPT]
+    assert not appealed.turns.exclude(text="").exists()
+
+    forgotten = tell(make_call("CA-forgotten"))
+    Appeal.objects.create(call=forgotten, agent=bob, reason="x", before=1)
+    age(forgotten, policy.LIMITS[Region.EU].transcript + 1)
+    assert Kept.TRANSCRIPT in [row.kind for row in retention.purge_due()]
+    assert not forgotten.turns.exclude(text="").exists(), "the region's most days hold for everybody"
+
+
+def test_words_wait_while_a_persons_score_may_be_appealed(
+    make_call: Callable[..., Call], alice: User, settings: Any
+) -> None:
+    call = tell(make_call("CA-reviewed"))
+    age(call, 31)
+    review = reviewing.start(call, alice)
+    reviewing.submit(review, dict.fromkeys(reviewing.BEHAVIOURS, 1), 3, "")
+    assert [row.kind for row in retention.purge_due()] == [Kept.AUDIO]
+    settings.APPEAL_DAYS = 0
+    assert [row.kind for row in retention.purge_due()] == [Kept.TRANSCRIPT]
+
+
 def test_a_live_call_is_never_purged(make_call: Callable[..., Call]) -> None:
     call = make_call("CA-live")
     age(call, 4000)
@@ -276,8 +324,16 @@ def test_what_passes_is_within_limits_and_in_order(region: Region, days: tuple[i
         list(days) == sorted(days)
         and all(made.days(kind) <= limits.days(kind) for kind in policy.LADDER)
         and (lock or not limits.hr_lock)
+        and made.transcript_days >= 14
     )
     assert (policy.problems(made) == {}) == fine
+
+
+def test_words_are_kept_as_long_as_an_agent_may_appeal(settings: Any) -> None:
+    short = Policy(audio_days=0, transcript_days=13)
+    assert "At least 14 days" in policy.problems(short)["transcript_days"]
+    settings.APPEAL_DAYS = 13
+    assert policy.problems(short) == {}
 
 
 def test_notices_say_what_is_set() -> None:

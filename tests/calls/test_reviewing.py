@@ -113,6 +113,39 @@ def test_an_appeal_keeps_both_values(finished: Callable[..., Call], alice: User,
 
 
 @pytest.mark.django_db
+def test_all_that_may_be_appealed_is_found_and_nothing_else(
+    finished: Callable[..., Call], alice: User, bob: User
+) -> None:
+    calls = [finished(f"CA{n}", empathy=None if n % 7 == 0 else 60.0) for n in range(60)]
+    for n, call in enumerate(calls):
+        ended = timezone.now() - timedelta(hours=8 * n)
+        Call.objects.filter(pk=call.pk).update(
+            ended_at=ended, practice=n == 4, final=None if n == 5 else call.final
+        )
+    reviewing.appeal(Call.objects.get(pk=calls[1].pk), None, bob, "open")
+    reviewing.appeal(calls[2], submitted(calls[2], alice), bob, "a person's")
+    decided = reviewing.appeal(calls[3], submitted(calls[3], alice), bob, "a person's, decided")
+    reviewing.decide(decided, alice, "upheld", "no", None)
+    found = set(reviewing.appealable(bob).values_list("pk", flat=True))
+    assert found == {call.pk for call in bob.calls.all() if reviewing.may_appeal(call, None)}
+    assert len(found) > 25 and calls[3].pk in found
+    assert not {calls[n].pk for n in (0, 1, 2, 4, 5, 43)} & found
+
+
+@pytest.mark.django_db
+def test_news_are_what_the_agent_has_not_read(finished: Callable[..., Call], alice: User, bob: User) -> None:
+    call = finished()
+    review = submitted(call, alice)
+    made = reviewing.appeal(call, review, bob, "no")
+    assert reviewing.news_for(bob) == {"reviews": 1, "decisions": 0}
+    reviewing.decide(made, alice, "upheld", "heard again", None)
+    reviewing.answer(review, "read")
+    assert reviewing.news_for(bob) == {"reviews": 0, "decisions": 1} != reviewing.news_for(alice)
+    reviewing.unseen(bob).update(seen_at=timezone.now())
+    assert reviewing.news_for(bob) == {"reviews": 0, "decisions": 0}
+
+
+@pytest.mark.django_db
 def test_the_window_closes(finished: Callable[..., Call], alice: User, bob: User, settings: object) -> None:
     call = finished()
     review = submitted(call, alice)

@@ -15,13 +15,15 @@ from django.utils import timezone
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from calls import outcomes, record, rollups, trends
+from calls import outcomes, record, reviewing, rollups, trends
 from calls.choices import CallStatus, Role
 from calls.models import (
     AgentWeek,
+    Appeal,
     Call,
     CallFact,
     Moment,
+    Review,
     RubricVersion,
     ShownNudge,
     Source,
@@ -271,9 +273,49 @@ class World:
         call.delete()
         return pk
 
+    def appeals(self, pick: int, week: int, empathy: float) -> uuid.UUID | None:
+        """Against the machine's score or, at odd picks, a person's."""
+        call = self.one(pick)
+        if call is None or call.agent is None or call.appeals.filter(decided_at=None).exists():
+            return None
+        review = None
+        if pick % 2:
+            version, who = call.rubric_version, User.objects.get_or_create(username=f"reviewer{pick}")[0]
+            review, _ = Review.objects.get_or_create(
+                call=call, reviewer=who, defaults={"rubric_version": version}
+            )
+        elif call.appeals.filter(review=None).exists():
+            return None
+        Appeal.objects.create(call=call, review=review, agent=call.agent, reason="x", before=empathy)
+        return call.pk
+
+    def decides(self, pick: int, week: int, empathy: float) -> uuid.UUID | None:
+        call = self.one(pick)
+        made = call.appeals.filter(decided_at=None).first() if call else None
+        if made is None:
+            return None
+        made.decision, made.after = ("changed", empathy) if pick % 3 else ("upheld", made.before)
+        made.decided_at = timezone.now()
+        made.save()
+        return made.call_id
+
 
 HAPPENS = st.tuples(
-    st.sampled_from(["ends", "ends", "ends", "scored_again", "turned_out", "reopens", "moves", "goes"]),
+    st.sampled_from(
+        [
+            "ends",
+            "ends",
+            "ends",
+            "scored_again",
+            "turned_out",
+            "reopens",
+            "moves",
+            "goes",
+            "appeals",
+            "appeals",
+            "decides",
+        ]
+    ),
     st.integers(0, 30),
     st.integers(-6, 3),
     st.sampled_from([0.0, 12.3, 49.99, 70.1, 100.0]),
@@ -316,6 +358,36 @@ def test_learning_again_changes_nothing(source: Source, bob: User) -> None:
     trends.learn(call.pk)
     assert told()[:2] == before[:2] and told()[2] != before[2]
     assert set(AgentWeek.objects.values_list("pk", flat=True)) == rows, "rows that hold are not written again"
+
+
+@pytest.mark.django_db
+def test_a_score_counts_as_its_appeal_left_it(source: Source, bob: User, alice: User) -> None:
+    first, second = (finished(source, bob, timezone.now(), final=final(n)) for n in (20.0, 60.0))
+    for call in (first, second):
+        trends.learn(call.pk)
+
+    def weekly() -> dict[str, tuple[int, float]]:
+        return {row.metric: (row.n, row.total) for row in AgentWeek.objects.filter(agent=bob)}
+
+    assert weekly()["empathy"] == (2, 80.0)
+    made = reviewing.appeal(first, None, bob, "she agreed")
+    assert weekly()["empathy"] == (1, 60.0) and weekly()["courtesy"][0] == weekly()["met"][0] == 1
+    assert weekly()["handle_ms"][0] == 2, "what was not judged stays"
+    assert TeamFelt.objects.get(kind="all").needs_frustration == 1
+    fact = CallFact.objects.get(pk=first.pk)
+    assert fact.under_appeal and fact.empathy is None and fact.machine_empathy == 20.0
+    assert {name for name in trends.JUDGED if getattr(fact, name) is not None} == set()
+    reviewing.decide(made, alice, "changed", "heard again", 55)
+    assert weekly()["empathy"] == (2, 115.0) and weekly()["courtesy"][0] == 2
+    fact.refresh_from_db()
+    assert (fact.empathy, fact.machine_empathy, fact.appeal_decision) == (55.0, 20.0, "changed")
+    upheld = reviewing.appeal(second, None, bob, "no")
+    reviewing.decide(upheld, alice, "upheld", "heard again", None)
+    assert weekly()["empathy"] == (2, 115.0)
+    found = told()
+    assert trends.learn_missing(since=None) == 0
+    trends.recompute()
+    assert told() == found
 
 
 @pytest.mark.django_db

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -133,6 +135,92 @@ def test_bad_input_is_named_and_nothing_typed_is_lost(
     assert client.post(own + "answer", {"do": "appeal", "words": " "}).status_code == 400
 
 
+@pytest.mark.django_db(transaction=True)
+def test_a_week_of_calls_can_be_appealed(
+    ended: Call, make_call: Callable[..., Call], bob: User, client: Client
+) -> None:
+    for n in range(60):
+        call = make_call(f"CA-many{n}")
+        Call.objects.filter(pk=call.pk).update(
+            status=CallStatus.ENDED, ended_at=timezone.now(), final={"empathy": 50.0}
+        )
+    client.force_login(bob)
+    pages = [client.get(f"/me/reviews/?page={n}").content.decode() for n in (1, 2, 3)]
+    found = {pk for page in pages for pk in re.findall(r"/calls/([0-9a-f-]{36})/#appeal", page)}
+    assert found == {str(pk) for pk in bob.calls.values_list("pk", flat=True)} and len(found) == 61
+
+
+@pytest.mark.django_db(transaction=True)
+def test_only_its_agent_appeals_and_why_not_is_said(
+    ended: Call, alice: User, bob: User, carol: User, client: Client
+) -> None:
+    post = f"/me/reviews/{ended.pk}/appeal"
+    client.force_login(alice)
+    assert "appeal-words" not in client.get(f"/calls/{ended.pk}/").content.decode()
+    assert client.post(post, {"words": "x"}).status_code == 404
+    client.force_login(carol)
+    assert client.post(post, {"words": "x"}).status_code == 404
+    client.force_login(bob)
+    empty = client.post(post, {"words": " "})
+    assert empty.status_code == 400 and "Say why" in empty.content.decode()
+    long = client.post(post, {"words": "she said yes" + "x" * 2000})
+    assert long.status_code == 400 and "she said yes" in long.content.decode()
+    assert client.post(post, {"words": "she said yes"}).headers["Location"] == f"/calls/{ended.pk}/"
+    again = client.post(post, {"words": "again"})
+    assert again.status_code == 400 and "cannot be appealed" in again.content.decode()
+    page = client.get(f"/calls/{ended.pk}/").content.decode()
+    assert "appeal-words" not in page and "under appeal" in page
+    assert "under appeal" in client.get("/calls/").content.decode()
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390)])
+def test_an_appeal_from_the_calls_page_and_the_mark_on_the_agents(
+    page_for: Open, ended: Call, alice: User, bob: User, scheme: str, width: int
+) -> None:
+    options = {"color_scheme": scheme, "viewport": {"width": width, "height": 900}}
+    theirs = page_for(bob, **options)
+    theirs.goto("/me/reviews/")
+    check(theirs, "My reviews")
+    theirs.get_by_role("link", name="Call of").click()
+    theirs.get_by_text("Appeal this score").click()
+    theirs.get_by_label("Why it should be looked at again").fill("I did say it.")
+    assert theirs.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    shot(theirs, f"appeal-{scheme}")
+    assert not Axe().run(theirs).violations_count
+    theirs.get_by_role("button", name="Appeal, for this reason").click()
+    theirs.get_by_role("heading", name="Score, under appeal and not final").wait_for()
+    made = Appeal.objects.get()
+    Appeal.objects.update(opened_at=timezone.now() - timedelta(days=3))
+    page = page_for(alice, **options)
+    page.goto("/reviews/")
+    page.get_by_text("waits 3 days").wait_for()
+    check(page, "Reviews")
+    shot(page, f"reviews-{scheme}")
+    reviewing.decide(made, alice, "changed", "Heard again.", 70)
+    theirs.goto("/me/")
+    theirs.get_by_role("link", name="1 decision on your appeals").wait_for()
+    shot(theirs, f"me-{scheme}")
+    found = Axe().run(theirs)
+    assert not found.violations_count, found.generate_report()
+    theirs.get_by_role("link", name="1 decision on your appeals").click()
+    theirs.get_by_text("before 41, after 70").wait_for()
+    check(theirs, "My reviews")
+    theirs.get_by_role("button", name="I have read the decisions").click()
+    theirs.get_by_role("button", name="I have read the decisions").wait_for(state="detached")
+    theirs.goto("/me/")
+    theirs.get_by_role("heading", name="Your call now").wait_for()
+    assert theirs.get_by_role("link", name="decision on your appeals").count() == 0
+
+
+def shot(page: Any, name: str) -> None:
+    """For who looks at it: into the folder that SHOTS names."""
+    page.wait_for_load_state()
+    if folder := os.environ.get("SHOTS"):
+        page.screenshot(path=f"{folder}/{name}.png", full_page=True)
+
+
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1400), ("dark", 390)])
@@ -155,7 +243,7 @@ def test_from_blind_score_to_decided_appeal(
     theirs = page_for(bob, **options)
     theirs.goto("/me/reviews/")
     check(theirs, "My reviews")
-    theirs.get_by_role("link", name="Call of").click()
+    theirs.get_by_role("link", name="Call of").first.click()
     theirs.wait_for_url(re.compile(r"/reviews/\d+/$"))
     theirs.get_by_label("Your words").fill("I did say it.")
     theirs.get_by_role("button", name="Appeal").click()
