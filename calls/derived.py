@@ -23,6 +23,7 @@ from calls.models import (
     Moment,
     Nudge,
     RubricVersion,
+    ShownNudge,
     Speech,
     Turn,
     VoiceWindow,
@@ -124,6 +125,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     """Recompute everything derived, store what changed, return the events that say so."""
     spec = _spec(call.rubric_version_id)
     closed = call.status != CallStatus.LIVE
+    cues = list(call.shown_nudges.all()) if call.view.get("shown") else []
     view = view_of(
         pieces.turns,
         pieces.voice,
@@ -131,7 +133,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         spec,
         now_ms=call.media_ms,
         closed=closed,
-        switched_off=nudging.switched_off(call.rubric_version),
+        wanted=nudging.wanted(call, cues),
         paused=stretches(pieces.paused),
         fitted=outlooks.fitted(),
     )
@@ -153,8 +155,8 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         "nudges": nudges,
         "alerts": alerts,
     } | call.view
-    shown, cues = _cues(call, before.get("shown", 0), view, pieces, spec, closed)
-    messages: list[Message] = [(group, doc), *cues]
+    told = _cues(call, cues, view, pieces, spec, closed)
+    messages: list[Message] = [(group, doc), *told]
     if close or call.media_ms // COVERAGE_EVERY_MS != before.get("coverage_at"):
         coverage = _coverage(call)
         messages.append((group, {"type": "coverage", "coverage": coverage}))
@@ -165,23 +167,21 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     call.view |= {
         "nudges": nudges,
         "alerts": len(alerts),
-        "shown": shown,
+        "shown": len(cues),
         "coverage_at": call.media_ms // COVERAGE_EVERY_MS,
     }
     return messages
 
 
 def _cues(
-    call: Call, already: int, view: t.CallView, pieces: Pieces, spec: RubricSpec, closed: bool
-) -> tuple[int, list[Message]]:
-    """Show a cue whose moment is now, and say what came of those shown before (`already` of them)."""
-    shown = nudging.show(call, view.nudges, spec, caller_speaks=pieces.caller_speaks)
-    if shown is None and not already:
-        return 0, []
-    rows = list(call.shown_nudges.all())
-    changed = nudging.settle(rows, pieces.turns, view.alignment.events, spec, closed)
+    call: Call, cues: list[ShownNudge], view: t.CallView, pieces: Pieces, spec: RubricSpec, closed: bool
+) -> list[Message]:
+    """Show a cue whose moment is now (it joins `cues`), and say what came of those shown before."""
+    shown = nudging.show(call, view.nudges, cues, spec, caller_speaks=pieces.caller_speaks)
+    cues += [shown] if shown else []
+    changed = nudging.settle(cues, pieces.turns, view.alignment.events, spec, closed)
     news = {row.pk: row for row in ([shown] if shown else []) + changed}
-    return len(rows), [message for row in news.values() for message in nudging.tell(call, row)]
+    return [message for row in news.values() for message in nudging.tell(call, row)]
 
 
 def _coverage(call: Call) -> wire.Doc:

@@ -13,7 +13,7 @@ from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from calls import derived, push, webhooks, wire
+from calls import derived, nudging, push, webhooks, wire
 from calls.choices import MISSING, LookKind, Verdict
 from calls.models import Alert, Call, Follow, Look, Message, Note, NudgeChoices, ShownNudge, User
 
@@ -24,8 +24,6 @@ QUIET_LOOK_GOES_ON = timedelta(minutes=10)
 EACH_COUNTS = (LookKind.LISTEN, LookKind.BARGE)
 LOOK_LAPSES = timedelta(seconds=20)
 """A page that has not been heard of for so long is closed, whatever became of it."""
-EVERY_S = range(15, 601)
-PER_CALL = range(0, 21)
 
 
 class BadRequest(ValueError):
@@ -125,11 +123,11 @@ def choose(agent: User, wanted: Mapping[str, object]) -> NudgeChoices:
         if not isinstance(wanted["muted"], bool):
             raise BadRequest("muted must be true or false.")
         row.muted = wanted["muted"]
-    for name, allowed in (("every_s", EVERY_S), ("per_call", PER_CALL)):
+    for name, (least, most) in nudging.limits_for(agent).items():
         if name in wanted:
             value = wanted[name]
-            if isinstance(value, bool) or not isinstance(value, int) or value not in allowed:
-                raise BadRequest(f"{name} must be {allowed[0]} to {allowed[-1]}, not {value!r}.")
+            if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+                raise BadRequest(f"{name} must be {least} to {most} under your team's rubric, not {value!r}.")
             setattr(row, name, value)
     if "kinds_off" in wanted:
         kinds = wanted["kinds_off"]
@@ -139,7 +137,7 @@ def choose(agent: User, wanted: Mapping[str, object]) -> NudgeChoices:
         row.kinds_off = sorted(set(kinds))
     with transaction.atomic():
         row.save()
-        event = {"type": "choices", "choices": wire.choices_doc(row)}
+        event = {"type": "choices", "choices": nudging.choices_doc(row)}
         transaction.on_commit(lambda: push.publish([(f"agent.{agent.pk}", event)]))
     return row
 

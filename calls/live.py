@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from calls import access, changes, wire
+from calls import access, changes, nudging, wire
 from calls.choices import CallStatus, Protocol
 from calls.models import Call, Look, Message, NudgeChoices, ShownNudge, User
 from calls.wire import Doc
@@ -68,7 +68,7 @@ def call_snapshot(call: Call) -> Doc:
 def agent_snapshot(agent: User) -> Doc:
     """What an agent's own page starts from: running calls, their cues, messages and who looks on."""
     calls = list(Call.objects.filter(agent=agent).live().select_related("agent", "team", "source"))
-    choices = NudgeChoices.objects.filter(agent=agent).first() or NudgeChoices(agent=agent)
+    choices = NudgeChoices.objects.filter(agent=agent).select_related("agent").first()
     return {
         "calls": {str(call.pk): call.tile for call in calls if call.tile},
         "cues": [wire.shown_doc(r) for r in ShownNudge.objects.filter(call__in=calls)],
@@ -76,7 +76,7 @@ def agent_snapshot(agent: User) -> Doc:
             wire.message_doc(r) for r in Message.objects.filter(call__in=calls).select_related("sender")
         ],
         "looks": [wire.look_doc(r) for r in Look.objects.filter(call__in=calls).select_related("user")],
-        "choices": wire.choices_doc(choices),
+        "choices": nudging.choices_doc(choices or NudgeChoices(agent=agent)),
     }
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from math import ceil
 from time import monotonic
 from typing import Any
 
@@ -15,17 +16,24 @@ from django.db.models import Count
 from django.utils import timezone
 
 from calls import policy, wire
-from calls.models import Call, NudgeChoices, RubricVersion, ShownNudge
+from calls.models import Call, NudgeChoices, RubricVersion, ShownNudge, User
+from calls.models.rubrics import rubric_version_for
 from scoring import types as t
 from scoring.behaviour import exchanges
-from scoring.nudges import RulePrecision, rule_precision, taken
-from scoring.rubric import RubricSpec
+from scoring.nudges import RulePrecision, Wanted, rule_precision, taken
+from scoring.rubric import RubricSpec, default_rubric
 
 FRESH_MS = 8_000
 """A cue older than this helps nobody any more."""
 PRECISION_FOR_S = 30.0
 VERDICTS_COUNT_FOR = timedelta(days=90)
 """Older verdicts are of other phrases, other people and other callers."""
+Limits = dict[str, tuple[int, int]]
+"""Name of a choice: the least and the most."""
+EVERY_S = (15, 600)
+"""Seconds between two cues that an agent may choose from …"""
+PER_CALL = (0, 20)
+"""… and cues in a call; a rubric may leave less choice."""
 _precision: dict[int, tuple[float, Mapping[str, RulePrecision]]] = {}
 
 
@@ -46,30 +54,69 @@ def precision(version: RubricVersion, *, fresh: bool = False) -> Mapping[str, Ru
     return found
 
 
-def switched_off(version: RubricVersion) -> frozenset[str]:
-    return frozenset(rule for rule, p in precision(version).items() if p.switched_off)
+def choices_of(agent: User | None) -> NudgeChoices:
+    """An agent's own, or as they come."""
+    return getattr(agent, "nudge_choices", None) or NudgeChoices(agent=agent)
+
+
+def limits(spec: RubricSpec) -> Limits:
+    """What an agent can choose from under a rubric: it may only be less often and less than that gives."""
+    every_s = min(EVERY_S[1], max(EVERY_S[0], ceil(spec.nudging.every_ms / 1000)))
+    return {
+        "every_s": (every_s, EVERY_S[1]),
+        "per_call": (PER_CALL[0], min(PER_CALL[1], spec.nudging.per_call)),
+    }
+
+
+def limits_for(agent: User) -> Limits:
+    """Under the rubric in force for the agent's team."""
+    try:
+        version = rubric_version_for(agent.team_id)
+    except LookupError:  # none was ever published
+        return limits(default_rubric())
+    return limits(version.as_spec())
+
+
+def kept_within(choices: NudgeChoices, allowed: Limits) -> dict[str, int]:
+    """What was chosen, moved to what a rubric that changed since still allows."""
+    return {name: min(most, max(least, getattr(choices, name))) for name, (least, most) in allowed.items()}
+
+
+def choices_doc(choices: NudgeChoices) -> wire.Doc:
+    """As the agent's page shows them."""
+    allowed = limits_for(choices.agent)
+    return wire.choices_doc(choices, kept_within(choices, allowed), allowed)
+
+
+def wanted(call: Call, shown: Sequence[ShownNudge]) -> Wanted:
+    """What the call's agent can be shown, and was."""
+    off = frozenset(rule for rule, p in precision(call.rubric_version).items() if p.switched_off)
+    return Wanted(off, frozenset(choices_of(call.agent).kinds_off), tuple(row.t_ms for row in shown))
 
 
 def show(
-    call: Call, candidates: Sequence[t.NudgeCandidate], spec: RubricSpec, *, caller_speaks: bool = False
+    call: Call,
+    candidates: Sequence[t.NudgeCandidate],
+    before: Sequence[ShownNudge],
+    spec: RubricSpec,
+    *,
+    caller_speaks: bool = False,
 ) -> ShownNudge | None:
     """Show the newest candidate if its moment is now and the agent wants it; the row, or None.
 
-    A caller who only drew breath has not finished: what is said next may change what is felt.
+    `before`: what was shown of this call, in order. A caller who only drew breath has not finished: what is
+    said next may change what is felt.
     """
     if not candidates or caller_speaks or not call.is_live or call.is_recording or call.agent_id is None:
         return None
     newest = max(candidates, key=lambda c: c.t_ms)
     if call.media_ms - newest.t_ms > FRESH_MS or not policy.current().cues:
         return None
-    choices = NudgeChoices.objects.filter(agent=call.agent_id).first() or NudgeChoices()
-    if choices.muted or str(newest.missing) in choices.kinds_off:
+    choices = choices_of(call.agent)
+    chosen = kept_within(choices, limits(spec))
+    if choices.muted or len(before) >= chosen["per_call"]:
         return None
-    before = list(call.shown_nudges.all())
-    every_ms = max(spec.nudging.every_ms, choices.every_s * 1000)
-    if len(before) >= min(spec.nudging.per_call, choices.per_call):
-        return None
-    if before and newest.t_ms - before[-1].t_ms < every_ms:
+    if before and newest.t_ms - before[-1].t_ms < chosen["every_s"] * 1000:
         return None
     row, made = ShownNudge.objects.get_or_create(
         call=call,

@@ -227,7 +227,8 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
         ids = sorted(item.call_id for item in batch)
         locked = Call.objects.select_for_update(of=("self",)).filter(pk__in=ids).order_by("pk")
         calls = {
-            str(c.pk): c for c in locked.select_related("agent", "team", "source", "rubric_version__rubric")
+            str(c.pk): c
+            for c in locked.select_related("agent__nudge_choices", "team", "source", "rubric_version__rubric")
         }
         for gone in set(ids) - set(calls):
             log.warning("scores for a call that is gone", call=gone)
@@ -377,7 +378,7 @@ def _close_lost(quiet: Q) -> list[str]:
         calls = list(
             Call.objects.select_for_update(of=("self",), skip_locked=True)
             .filter(quiet, status=CallStatus.LIVE)
-            .select_related("agent", "team", "source", "rubric_version__rubric")
+            .select_related("agent__nudge_choices", "team", "source", "rubric_version__rubric")
         )
         messages: list[Message] = []
         pieces = load_pieces([str(call.pk) for call in calls])

@@ -143,12 +143,13 @@ def look_doc(row: Look) -> Doc:
     }
 
 
-def choices_doc(row: NudgeChoices) -> Doc:
+def choices_doc(row: NudgeChoices, chosen: Mapping[str, int], limits: Mapping[str, tuple[int, int]]) -> Doc:
+    """`chosen`: what holds of the numbers under the rubric in force, whose `limits` are (least, most)."""
     return {
         "muted": row.muted,
-        "every_s": row.every_s,
-        "per_call": row.per_call,
+        **chosen,
         "kinds_off": list(row.kinds_off),
+        "limits": {name: list(pair) for name, pair in limits.items()},
     }
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 from .behaviour import Exchange, TalkPattern
@@ -19,6 +19,21 @@ PRECISION_PRIOR = (2.0, 1.0)
 ANSWERS = frozenset(map(str, HELPING)) - {str(Behaviour.EXPLORE)}
 """What helps a caller; a question to them does not yet."""
 VERDICTS = ("helpful", "not", "wrong")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a call's agent can be shown, and was."""
+
+    switched_off: Collection[str] = ()
+    """Ids of rules that agents found unhelpful (`rule_precision`)."""
+    kinds_off: Collection[str] = ()
+    """Behaviours this agent wants no cue about: the next rule that fits takes the place."""
+    shown: Sequence[int] | None = None
+    """Moments (ms) of the cues that were shown; None: as if every candidate were."""
+
+    def gives(self, rule: NudgeRule) -> bool:
+        return rule.id not in self.switched_off and rule.missing not in self.kinds_off
 
 
 @dataclass(frozen=True)
@@ -41,21 +56,21 @@ def nudges(
     form: Sequence[tuple[int, float]],
     faults: Sequence[Fault],
     rubric: RubricSpec,
-    switched_off: Collection[str] = (),
+    wanted: Wanted,
 ) -> tuple[NudgeCandidate, ...]:
-    """At most `per_call`, spaced by `every_ms`, never while the agent speaks.
+    """Cues that would help, never at a moment when the agent speaks.
 
-    `form` is how well the agent had been answering at each time (`EmpathyTrack.form`);
-    `switched_off` holds ids of rules that agents found unhelpful (`rule_precision`).
+    `form` is how well the agent had been answering at each time (`EmpathyTrack.form`).
+
+    What counts towards `per_call` and `every_ms` is what was shown. Of moments at which nothing was, one is
+    told per `every_ms`, and always the newest, whose cue may still be shown.
     """
-    rules = [rule for rule in rubric.nudging.rules if rule.id not in switched_off]
+    rules = [rule for rule in rubric.nudging.rules if wanted.gives(rule)]
     names_all = not any(rule.state == ANY_DISTRESS for rule in rubric.nudging.rules)
     openings = [*after_caller(talk, felt, rubric), *after_faults(talk, felt, faults, rubric)]
-    out: list[NudgeCandidate] = []
+    tally = Tally(rubric.nudging, wanted.shown)
     for opening in sorted(openings, key=lambda o: (o.t_ms, o.moment)):
-        if len(out) >= rubric.nudging.per_call:
-            break
-        if out and opening.t_ms - out[-1].t_ms < rubric.nudging.every_ms:
+        if not tally.has_room(opening.t_ms):
             continue
         if agent_speaks(pattern, opening.t_ms) or doing_well(form, opening.t_ms, rubric):
             continue
@@ -63,8 +78,37 @@ def nudges(
         rule = next((r for r in rules if fits(r, opening, state)), None)
         if rule is not None:
             missing = Behaviour(rule.missing)
-            out.append(NudgeCandidate(opening.t_ms, rule.id, opening.state, missing, rule.cue, rule.phrases))
-    return tuple(out)
+            tally.add(NudgeCandidate(opening.t_ms, rule.id, opening.state, missing, rule.cue, rule.phrases))
+    return tuple(tally.told)
+
+
+@dataclass
+class Tally:
+    """Candidates in the order of time, as far as the limits leave room for them."""
+
+    rules: Nudging
+    shown: Sequence[int] | None
+    told: list[NudgeCandidate] = field(default_factory=list)
+    last_ms: int | None = None
+    """Of the last candidate that stays told, whatever comes after it."""
+
+    def has_room(self, t_ms: int) -> bool:
+        if self.shown is None:
+            return len(self.told) < self.rules.per_call and self._is_far(self.last_ms, t_ms)
+        if t_ms in self.shown:
+            return t_ms != self.last_ms
+        before = [at for at in self.shown if at < t_ms]
+        return len(before) < self.rules.per_call and self._is_far(max(before, default=None), t_ms)
+
+    def add(self, candidate: NudgeCandidate) -> None:
+        if self.told and self.told[-1].t_ms != self.last_ms:
+            self.told.pop()  # its moment passed unused, and was too near to another
+        self.told.append(candidate)
+        if self._is_far(self.last_ms, candidate.t_ms) or candidate.t_ms in (self.shown or ()):
+            self.last_ms = candidate.t_ms
+
+    def _is_far(self, before_ms: int | None, t_ms: int) -> bool:
+        return before_ms is None or t_ms - before_ms >= self.rules.every_ms
 
 
 def taken(

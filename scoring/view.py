@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 
 from .alerts import alerts, telling
@@ -10,7 +10,7 @@ from .alignment import alignment
 from .behaviour import TalkPattern, exchanges, is_announced, talk_pattern
 from .empathy import EmpathyTrack, track
 from .listen import UNTOLD_MS
-from .nudges import nudges
+from .nudges import Wanted, nudges
 from .outlook import OutlookFit, outlook
 from .rubric import RubricSpec
 from .states import StatePoint, Trace, trace
@@ -44,6 +44,7 @@ MISSING_WORDS = {
     "reassure": "no next step yet",
 }
 QUOTE_AFFECT = 0.4
+ANY_CUE = Wanted()
 
 
 def view(
@@ -54,14 +55,14 @@ def view(
     *,
     now_ms: int,
     closed: bool,
-    switched_off: Collection[str] = (),
+    wanted: Wanted = ANY_CUE,
     paused: Sequence[tuple[int, int]] = (),
     fitted: OutlookFit | None = None,
 ) -> CallView:
     """The call so far. Pieces may come in any order and more than once (by their keys).
 
-    `switched_off`: ids of nudging rules that give no cues (`nudges.rule_precision`). `paused`: stretches
-    (start, end) in ms that the phone system kept from us. `fitted`: the outlook by the site's own outcomes.
+    `wanted`: which cues there may be, and which were shown. `paused`: stretches (start, end) in ms that the
+    phone system kept from us. `fitted`: the outlook by the site's own outcomes.
     """
     said = unique_turns(turns)
     windows = unique_windows(voice)
@@ -80,7 +81,7 @@ def view(
     return CallView(
         moments=moments(felt, empathy),
         opportunities=empathy.opportunities,
-        nudges=nudges(talk, felt, pattern, empathy.form, empathy.faults, rubric, switched_off),
+        nudges=nudges(talk, felt, pattern, empathy.form, empathy.faults, rubric, wanted),
         alerts=raised,
         why=tuple(sorted((*felt.why, *empathy.why), key=lambda c: (c.t_ms, c.target, c.text))),
         timing=pattern.timing,

@@ -46,8 +46,11 @@ class RubricVersion(models.Model):
         return RubricSpec.from_dict(self.spec)
 
 
-def rubric_version_for(team_id: int) -> RubricVersion:
-    """The team's current version, or the house's. LookupError when nothing was ever published."""
+def rubric_version_for(team_id: int | None) -> RubricVersion:
+    """The team's current version, or the house's, as for whoever has no team.
+
+    LookupError when nothing was ever published.
+    """
     versions = RubricVersion.objects.select_related("rubric")
     found = (
         versions.filter(rubric__team_id=team_id).order_by("-number").first()

@@ -2,7 +2,8 @@
 import { put } from "./call-rows.js";
 import { post } from "./post.js";
 
-const tooFar = ({ min, max }) => max && interpolate(gettext("Must be %s to %s."), [min, max]);
+const tooFar = ({ min, max }) => max && interpolate(gettext("Must be %s to %s under your team’s rubric."), [min, max]);
+const allowed = { every_s: ({ min }) => interpolate(gettext("Your team’s rubric allows no less than %s."), [min]), per_call: ({ max }) => interpolate(gettext("Your team’s rubric allows no more than %s."), [max]) };
 
 export function choicesPanel(root, tell) {
   const mute = root.querySelector("[data-mute]");
@@ -73,6 +74,10 @@ export function choicesPanel(root, tell) {
     draw(choices) {
       if (!muting) mute.checked = choices.muted;
       mutedWords.hidden = !choices.muted;
+      for (const input of numbers) {
+        [input.min, input.max] = choices.limits[input.name];
+        put(document.getElementById(`${input.name}-allowed`), allowed[input.name](input));
+      }
       if (typed) return;
       for (const input of numbers) input.value = choices[input.name];
       for (const box of boxes) box.checked = !choices.kinds_off.includes(box.value);

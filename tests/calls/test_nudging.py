@@ -92,6 +92,54 @@ def test_the_agents_choices_are_kept(make_call: Make, choices: dict[str, Any]) -
     assert not ShownNudge.objects.exists()
 
 
+def test_with_one_kind_off_another_cue_takes_its_place(make_call: Make) -> None:
+    call = make_call("CA1")
+    NudgeChoices.objects.create(agent=call.agent, kinds_off=["reassure"])
+    hear(call, upset(), until_s=4)
+    assert [row.rule for row in ShownNudge.objects.all()] == ["anxiety-acknowledge"]
+
+
+def test_a_moment_that_passed_unused_blocks_no_other(make_call: Make) -> None:
+    """One kind off, and no other fits: 20 s later, well within 45 s, one that does is shown."""
+    call = make_call("CA1")
+    NudgeChoices.objects.create(agent=call.agent, kinds_off=["reassure", "acknowledge"])
+    hear(call, upset(), until_s=4)
+    assert not ShownNudge.objects.exists()
+    hear(call, replace(upset(20_000), states={"frustration": 0.95}), until_s=46, since_s=8)
+    assert [row.rule for row in ShownNudge.objects.all()] == ["frustration-own"]
+
+
+def test_a_moment_that_nobody_was_on_the_screen_for_uses_nothing_up(make_call: Make) -> None:
+    call = make_call("CA1")
+    choices = NudgeChoices.objects.create(agent=call.agent, muted=True)
+    hear(call, upset(), until_s=6)
+    choices.muted = False
+    choices.save()
+    hear(call, upset(20_000), until_s=46, since_s=6)
+    assert [row.t_ms for row in ShownNudge.objects.all()] == [22_500]
+
+
+def test_choices_follow_a_rubric_that_allows_less(make_call: Make) -> None:
+    call = make_call("CA1")
+    agent = call.agent
+    assert agent is not None
+    NudgeChoices.objects.create(agent=agent, every_s=15, per_call=20)
+    told = live.agent_snapshot(agent)["choices"]
+    assert told == {
+        "muted": False, "every_s": 45, "per_call": 6, "kinds_off": [],
+        "limits": {"every_s": [45, 600], "per_call": [0, 6]},
+    }  # fmt: skip
+    old = RubricVersion.objects.get(pk=call.rubric_version_id)
+    spec = old.spec | {"nudging": old.spec["nudging"] | {"every_ms": 90_500, "per_call": 2}}
+    RubricVersion.objects.create(rubric=old.rubric, number=old.number + 1, spec=spec)
+    told = live.agent_snapshot(agent)["choices"]
+    assert (told["every_s"], told["per_call"], told["limits"]["per_call"]) == (91, 2, [0, 2])
+    with pytest.raises(
+        helping.BadRequest, match="every_s must be 91 to 600 under your team's rubric, not 90"
+    ):
+        helping.choose(agent, {"every_s": 90})
+
+
 def test_a_moment_that_has_passed_is_not_shown(make_call: Make) -> None:
     call = make_call("CA1")
     hear(call, upset(), until_s=60)

@@ -4,10 +4,10 @@ import dataclasses
 
 import pytest
 
-from scoring.nudges import rule_precision
+from scoring.nudges import Wanted, rule_precision
 from scoring.rubric import RubricError, default_rubric
 from scoring.types import CallView, Channel, NudgeCandidate, Risk, Speech, Turn
-from scoring.view import view
+from scoring.view import ANY_CUE, view
 from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CALL, turns_of
 
 RUBRIC = default_rubric()
@@ -88,8 +88,8 @@ def after_5_s(states: dict[str, float], words: int = 14) -> Turn:
     return Turn(Channel.CUSTOMER, 5000, 9000, " ".join(["so"] * words), 1.0, states=states)
 
 
-def cues_of(turns: list[Turn]) -> tuple[NudgeCandidate, ...]:
-    return view(turns, [], [], RUBRIC, now_ms=turns[-1].end_ms, closed=False).nudges
+def cues_of(turns: list[Turn], wanted: Wanted = ANY_CUE) -> tuple[NudgeCandidate, ...]:
+    return view(turns, [], [], RUBRIC, now_ms=turns[-1].end_ms, closed=False, wanted=wanted).nudges
 
 
 @pytest.mark.parametrize(
@@ -159,12 +159,40 @@ def test_a_cue_carries_the_playbook_and_a_rule_that_is_off_gives_none() -> None:
     turns = turns_of([ANGRY])
     first = view(turns, [], [], RUBRIC, now_ms=turns[0].end_ms, closed=False).nudges[0]
     assert 1 <= len(first.phrases) <= 2
-    off = view(turns, [], [], RUBRIC, now_ms=turns[0].end_ms, closed=False, switched_off={first.rule}).nudges[
-        0
-    ]
+    [off] = cues_of(turns, Wanted(switched_off={first.rule}))
     assert off.rule == "frustration-own"
     everything = {rule.id for rule in RUBRIC.nudging.rules}
-    assert not view(turns, [], [], RUBRIC, now_ms=0, closed=False, switched_off=everything).nudges
+    assert not cues_of(turns, Wanted(switched_off=everything))
+
+
+def test_the_next_rule_takes_the_place_of_a_kind_that_is_off() -> None:
+    turns = turns_of([ANGRY])
+    assert [cue.rule for cue in cues_of(turns)] == ["frustration-acknowledge"]
+    assert [cue.rule for cue in cues_of(turns, Wanted(kinds_off={"acknowledge"}))] == ["frustration-own"]
+    assert not cues_of(turns, Wanted(kinds_off={"acknowledge", "own", "reassure"}))
+
+
+STILL_ANGRY = [ANGRY, ("agent", "what is your zip code")] * 12
+
+
+def test_only_what_was_shown_counts() -> None:
+    turns = turns_of(STILL_ANGRY)
+    ends = [turn.end_ms for turn in turns if turn.channel is Channel.CUSTOMER]
+    newest = cues_of(turns, Wanted(shown=()))[-1]
+    assert newest.t_ms == ends[-1], "nothing was shown, so nothing is in its way"
+    near = Wanted(shown=(ends[-2],))
+    assert cues_of(turns, near)[-1].t_ms == ends[-2], "the one just shown keeps its distance"
+    used_up = Wanted(shown=tuple(ends[: RUBRIC.nudging.per_call]))
+    assert [cue.t_ms for cue in cues_of(turns, used_up)] == list(used_up.shown or ())
+    gone = Wanted(shown=(ends[-1] - 10_000,))  # its turn came again with other words
+    assert ends[-1] not in [cue.t_ms for cue in cues_of(turns, gone)]
+
+
+def test_of_moments_that_passed_unused_few_are_told() -> None:
+    turns = turns_of(STILL_ANGRY)
+    *past, newest = [cue.t_ms for cue in cues_of(turns, Wanted(shown=()))]
+    assert newest == turns[-2].end_ms and len(past) > 1
+    assert all(b - a >= RUBRIC.nudging.every_ms for a, b in zip(past, past[1:], strict=False))
 
 
 def test_every_rule_has_words_to_say_and_never_more_than_two() -> None:

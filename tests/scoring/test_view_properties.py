@@ -7,7 +7,8 @@ from dataclasses import replace
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scoring.rubric import default_rubric
+from scoring.nudges import Wanted
+from scoring.rubric import HELPING_NAMES, default_rubric
 from scoring.types import CallView, Channel, Turn
 from scoring.view import view
 from tests.scoring.made_pieces import calls, speech_of, voice_of
@@ -78,6 +79,35 @@ def test_cues_keep_their_manners(turns: list[Turn]) -> None:
     assert len(cues) <= RUBRIC.nudging.per_call
     assert all(b.t_ms - a.t_ms >= RUBRIC.nudging.every_ms for a, b in zip(cues, cues[1:], strict=False))
     assert not any(start <= cue.t_ms < end for cue in cues for start, end in talking)
+
+
+def played(turns: list[Turn], kinds_off: frozenset[str], misses: int) -> list[int]:
+    """Moments of the cues shown as a call goes on, of which each `misses`-th was not."""
+    shown: list[int] = []
+    known: set[int] = set()
+    for n in range(1, len(turns) + 1):
+        part = turns[:n]
+        cues = view(part, [], speech_of(part), RUBRIC, now_ms=end_of(part), closed=False,
+                    wanted=Wanted(kinds_off=kinds_off, shown=tuple(shown))).nudges  # fmt: skip
+        assert not kinds_off & {cue.missing for cue in cues}
+        new = [cue.t_ms for cue in cues[-1:] if cue.t_ms not in known and cue.t_ms > max(shown, default=-1)]
+        known.update(new)
+        shown += [t_ms for t_ms in new if len(known) % misses]
+    return shown
+
+
+@settings(max_examples=60, deadline=None)
+@given(calls(), st.sets(st.sampled_from(HELPING_NAMES), max_size=2), st.integers(2, 4))
+def test_what_is_shown_keeps_its_manners(turns: list[Turn], off: set[str], misses: int) -> None:
+    ordered = sorted(turns, key=lambda t: (t.end_ms, t.channel))
+    shown = played(ordered, frozenset(off), misses)
+    assert len(shown) <= RUBRIC.nudging.per_call
+    assert all(b - a >= RUBRIC.nudging.every_ms for a, b in zip(shown, shown[1:], strict=False))
+    wanted = Wanted(kinds_off=off, shown=tuple(shown))
+    args = (voice_of(turns), speech_of(turns), RUBRIC)
+    once = view(turns, *args, now_ms=end_of(turns), closed=False, wanted=wanted).nudges
+    again = view(turns[::-1] + turns, *args, now_ms=end_of(turns), closed=False, wanted=wanted).nudges
+    assert once == again, "order and repeats change nothing"
 
 
 @settings(max_examples=60, deadline=None)

@@ -228,10 +228,11 @@ def test_what_is_wrong_is_said_beside_it_and_what_was_typed_stays(
     page = opened(loud_page, bob)
     page.get_by_text("How cues come").click()
     field = page.get_by_label("Cues in a call")
-    for typed in ("21", ""):
+    assert page.get_by_text("Your team’s rubric allows no more than 6.").is_visible()
+    for typed in ("7", ""):
         field.fill(typed)
         page.get_by_role("button", name="Save").click()
-        page.locator("#per_call-said").get_by_text("Must be 0 to 20.").wait_for()
+        page.locator("#per_call-said").get_by_text("Must be 0 to 6 under your team’s rubric.").wait_for()
         assert field.get_attribute("aria-invalid") == "true" and field.input_value() == typed
     field.fill("4")
     page.context.set_offline(True)
@@ -429,10 +430,10 @@ def test_the_socket_of_another_agent_hears_nothing(
         ("/me/cues/{row}/verdict", "{}", "must be one of helpful"),
         ("/me/cues/{row}/verdict", "{", "not JSON"),
         ("/me/cues/{row}/verdict", "[]", "JSON object"),
-        ("/me/choices", '{"every_s": 14}', "15 to 600"),
-        ("/me/choices", '{"every_s": 1e9}', "15 to 600"),
-        ("/me/choices", '{"per_call": null}', "0 to 20"),
-        ("/me/choices", '{"per_call": true}', "0 to 20"),
+        ("/me/choices", '{"every_s": 44}', "45 to 600 under your team's rubric"),
+        ("/me/choices", '{"every_s": 1e9}', "45 to 600"),
+        ("/me/choices", '{"per_call": null}', "0 to 6"),
+        ("/me/choices", '{"per_call": true}', "0 to 6"),
         ("/me/choices", '{"muted": "yes"}', "true or false"),
         ("/me/choices", '{"kinds_off": [[]]}', "kinds_off"),
         ("/me/choices", '{"kinds_off": {"own": 1}}', "kinds_off"),
