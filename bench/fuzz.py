@@ -189,8 +189,8 @@ def _stream() -> list[bytes]:
 
 
 def _asterisk() -> list[bytes]:
-    words = "MEDIA_START connection_id:abc channel:PJSIP/1 format:slin16 optimal_frame_size:640"
-    said = {"event": "MEDIA_START", "connection_id": "abc", "format": "ulaw"}
+    words = "MEDIA_START connection_id:abc channel:WebSocket/abc/0x1 channel_id:1.2 format:slin16 ptime:20"
+    said = {"event": "MEDIA_START", "connection_id": "abc", "channel_id": "1.2", "format": "ulaw"}
     return [
         a_conversation("call=c&role=customer", words, SOUND, "DTMF_END digit:1 duration:9", "MEDIA_XOFF"),
         a_conversation("call=c&role=agent&x=y", said, SOUND, {"event": "DTMF_END", "digit": "1"}),

@@ -86,7 +86,8 @@ def _leg(
 ) -> Phone:  # fmt: skip
     if protocol == "asterisk":
         query = urlencode({"call": call, "role": role, **said})
-        opening = f"MEDIA_START connection_id:{uuid.uuid4()} format:ulaw optimal_frame_size:160 ptime:20"
+        name = f"channel:WebSocket/empathy/0x7f3a98012c40 channel_id:{uuid.uuid4()}"
+        opening = f"MEDIA_START connection_id:empathy {name} format:ulaw optimal_frame_size:160 ptime:20"
         return Phone(f"{path}?{query}", headers, (opening,), _cut(sound, FRAME_BYTES), (), ("media",))
     connected = {"event": "websocket:connected", "content-type": "audio/l16;rate=8000"}
     opening = json.dumps({**connected, "call": call, "role": role, **said})

@@ -172,9 +172,17 @@ def test_asterisk(form: str) -> None:
     talk = raw.Asterisk(shake("call=C1&role=agent&queue=Fees"))
     text = "MEDIA_START connection_id:k1 channel:WebSocket/x channel_id:1.2 format:slin16 optimal_frame_size:640 ptime:20"
     if form == "json":
-        text = json.dumps({"event": "MEDIA_START", "connection_id": "k1", "format": "slin16", "ptime": 20})
+        text = json.dumps(
+            {
+                "event": "MEDIA_START",
+                "connection_id": "k1",
+                "channel_id": "1.2",
+                "format": "slin16",
+                "ptime": 20,
+            }
+        )
     assert list(talk.hear(text)) == [
-        Begin("C1", "k1", ("agent",), AudioFormat(Encoding.S16LE, 16000), {"queue": "Fees"})
+        Begin("C1", "1.2", ("agent",), AudioFormat(Encoding.S16LE, 16000), {"queue": "Fees"})
     ]
     assert list(talk.hear(b"12")) == [Audio(("agent",), None, b"12")]
     assert list(talk.hear("DTMF_END digit:5")) == [Dtmf()] and list(talk.hear("MEDIA_XOFF")) == [Ignored()]
