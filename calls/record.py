@@ -43,6 +43,10 @@ VIEW_EVERY_MS = 2000
 # --- calls begin and end -----------------------------------------------------------------------
 
 
+class NotTaken(ValueError):
+    """No call of this stream can be, now or later; the text says why."""
+
+
 GIVEN_WORDS = "The words are the phone system's own transcript; we transcribed nothing."
 
 
@@ -74,11 +78,14 @@ class Opened:
 
 
 def open_call(new: OpenCall) -> Opened:
-    """The call this stream belongs to: a new one, or one of the same name cut off just before."""
+    """The call this stream belongs to: a new one, or one of the same name cut off just before. NotTaken."""
     with transaction.atomic():
         source = Source.objects.select_for_update().select_related("team").get(pk=new.source_id)
         call = _cut_off_just_before(source, new)
         resumed = call is not None
+        if source.practice and call is None and new.practice_of is None:
+            # Or a ticket kept from a practice that is over would make a call in whoever's name it likes.
+            raise NotTaken("practice over")
         if call is None:
             call = _new_call(source, new)
         else:
