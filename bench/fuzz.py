@@ -223,7 +223,10 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "signalwire": _twilio,
     "telnyx": lambda: _twilio(media_format={"encoding": "L16", "sample_rate": 16000, "channels": 1}),
     "plivo": lambda: _twilio(extra_headers="agent=bob;token=t") + _twilio(extra_headers='{"agent": "bob"}'),
-    "exotel": lambda: _twilio(stream_sid="s", call_sid="c", media_format={"sample_rate": "8000"}),
+    "exotel": lambda: [
+        *_twilio(stream_sid="s", call_sid="c", media_format={"sample_rate": "8000"}),
+        *_twilio(stream_sid="s", call_sid="c", tracks=None, customParameters={"role": "customer"}),
+    ],
     "audiohook": _audiohook,
     "stream": _stream,
     "asterisk": _asterisk,

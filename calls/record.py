@@ -170,8 +170,9 @@ def _new_call(source: Source, new: OpenCall) -> Call:
     return call
 
 
-def media_ended(call_id: str, reason: str, counters: Mapping[str, Any]) -> None:
-    """The stream is over: keep what the session counted. Scores follow when the last hop is heard."""
+def media_ended(call_id: str, reason: str, counters: Mapping[str, Any], note: str = "") -> None:
+    """The stream is over: keep what the session counted. Scores follow when the last hop is heard.
+    `note`: what its coverage must say."""
     with transaction.atomic():
         call = Call.objects.select_for_update().filter(pk=call_id).first()
         if call is None:
@@ -179,7 +180,9 @@ def media_ended(call_id: str, reason: str, counters: Mapping[str, Any]) -> None:
             return
         call.counters = _added(call.counters, counters)
         call.end_reason = reason[:200]
-        call.save(update_fields=["counters", "end_reason"])
+        if note and note not in call.notes:
+            call.notes = [*call.notes, note]
+        call.save(update_fields=["counters", "end_reason", "notes"])
 
 
 def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

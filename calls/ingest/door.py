@@ -347,9 +347,13 @@ class Line:
                 stream.drop_oldest(0)
                 return
             await self._drain()
-            counters = session.counters.as_dict()
+            counters, note = session.counters.as_dict(), ""
+            if session.heard_nobody():
+                names = ", ".join(name or "without a name" for name in session.strays) or "without a name"
+                note = f"Its audio came on legs that are not mapped here ({names}): none of it was heard."
+                self.hub.refused(self.source.slug, f"no leg of the source: {names}")
             await self._try(
-                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters))
+                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters, note))
             )
             at = None if stream.superseded else int(time.time() * 1000)
             await self._try(lambda: self.hub.writer.leave(stream.call_id, stream.ref, stream.channels, at))

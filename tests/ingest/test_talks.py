@@ -242,6 +242,36 @@ def test_the_family(name: str, start: dict, expected: AudioFormat) -> None:
     )
 
 
+EXOTEL = {
+    "stream_sid": "S", "call_sid": "C", "account_sid": "A", "from": "+911", "to": "+912",
+    "media_format": {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"},
+}  # fmt: skip
+SOUND = {"event": "media", "stream_sid": "S", "media": {"chunk": "2", "timestamp": "200", "payload": "AAA="}}
+
+
+def test_exotel_names_no_track_so_a_parameter_must() -> None:
+    talk = WIRES["exotel"].talk(shake())
+    told = EXOTEL | {"custom_parameters": {"role": "agent", "agent": "bob"}}
+    (begin,) = talk.hear(json.dumps({"event": "start", "start": told}))
+    assert begin.legs == ("agent",) and begin.parameters == {"agent": "bob"}  # type: ignore[union-attr]
+    assert list(talk.hear(json.dumps(SOUND))) == [Audio(("agent",), 200, b"\0\0")]
+
+
+def test_a_voice_without_a_name_is_refused_in_words() -> None:
+    talk = WIRES["exotel"].talk(shake())
+    assert isinstance(next(iter(talk.hear(json.dumps({"event": "start", "start": EXOTEL})))), Begin)
+    (found,) = talk.hear(json.dumps(SOUND))
+    assert isinstance(found, Unusable) and "role=customer" in found.reason and found.code == 1008
+
+
+def test_a_frame_that_forgot_its_track_ends_no_stream() -> None:
+    talk = WIRES["telnyx"].talk(shake())
+    list(talk.hear(json.dumps({"event": "start", "stream_id": "S", "start": {"call_session_id": "C"}})))
+    named = SOUND | {"media": SOUND["media"] | {"track": "inbound"}}  # type: ignore[operator]
+    assert list(talk.hear(json.dumps(named))) == [Audio(("inbound",), 200, b"\0\0")]
+    assert [type(one) for one in talk.hear(json.dumps(SOUND))] == [Malformed]
+
+
 def test_plivo_headers_are_parameters() -> None:
     start = {
         "event": "start",

@@ -24,7 +24,7 @@ from http_message_signatures import (
 )
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from calls import phones
+from calls import health, phones
 from calls.access import MediaSource
 from calls.buffer import Ledger
 from calls.ingest import auth
@@ -522,6 +522,51 @@ async def test_telnyx_big_endian(door: Server, make_source: MakeSource, clean_re
         await socket.send('{"event":"stop"}')
         assert await close_of(socket) == 1000
     assert audio_of(str((await ended(call_ref)).pk), CUSTOMER) == HIGH
+
+
+async def test_exotel_has_one_voice_a_stream(door: Server, make_source: MakeSource, clean_redis: Any) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="exotel"), f"C{uuid.uuid4().hex}"
+    key = {"Authorization": f"Bearer {source.secrets[0]}"}
+    legs = phones.phones("exotel", f"/media/exotel/{source.slug}/", key, sides(HIGH, LOW), call_ref, {})
+    assert len(legs) == 2 and all("track" not in frame for leg in legs for frame in (*leg.opening, *leg.frames()))  # fmt: skip
+    await phones.play(legs, door.ws)
+    both = lambda c: all(c.counters.get(x, {}).get("received_ms") == 500 for x in ("customer", "agent"))  # noqa: E731
+    call = await call_named(call_ref, both)
+    assert audio_of(str(call.pk), CUSTOMER).strip(b"\xff") == HIGH and not call.notes
+    assert await Call.objects.acount() == 1
+
+
+async def test_exotel_without_a_role_is_told_so(
+    door: Server, make_source: MakeSource, ledger: Ledger
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="exotel"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        start = {"call_sid": call_ref, "media_format": {"encoding": "base64", "sample_rate": "8000"}}
+        await socket.send(json.dumps({"event": "start", "stream_sid": "S1", "start": start}))
+        sound = base64.b64encode(linear(HIGH)).decode()
+        await socket.send(json.dumps({"event": "media", "media": {"timestamp": "0", "payload": sound}}))
+        assert await close_of(socket) == 1008 and "role=customer" in socket.close_reason
+    call = await ended(call_ref)
+    assert "no role" in call.end_reason
+    await until(lambda: health.read(ledger.client, source.slug).refused == {"no role": 1})
+
+
+async def test_audio_on_legs_of_nobody_is_said(door: Server, make_source: MakeSource, ledger: Ledger) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="telnyx"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        start = {"call_session_id": call_ref, "media_format": {"encoding": "PCMU", "sample_rate": 8000}}
+        await socket.send(json.dumps({"event": "start", "stream_id": uuid.uuid4().hex, "start": start}))
+        payload = base64.b64encode(HIGH).decode()
+        for track in ("left", "right", "left"):
+            media = {"track": track, "timestamp": "0", "payload": payload}
+            await socket.send(json.dumps({"event": "media", "media": media}))
+        await socket.send('{"event":"stop"}')
+        assert await close_of(socket) == 1000
+    call = await ended(call_ref)
+    assert call.counters["other_track"] == 3 and call.notes == [
+        "Its audio came on legs that are not mapped here (left, right): none of it was heard."
+    ]
+    await until(lambda: health.read(ledger.client, source.slug).refused == {"no leg of the source": 1})
 
 
 @pytest.mark.parametrize(
