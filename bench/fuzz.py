@@ -189,8 +189,8 @@ def _stream() -> list[bytes]:
 
 
 def _asterisk() -> list[bytes]:
-    words = "MEDIA_START connection_id:abc channel:PJSIP/1 format:slin16 optimal_frame_size:640"
-    said = {"event": "MEDIA_START", "connection_id": "abc", "format": "ulaw"}
+    words = "MEDIA_START connection_id:abc channel:WebSocket/abc/0x1 channel_id:1.2 format:slin16 ptime:20"
+    said = {"event": "MEDIA_START", "connection_id": "abc", "channel_id": "1.2", "format": "ulaw"}
     return [
         a_conversation("call=c&role=customer", words, SOUND, "DTMF_END digit:1 duration:9", "MEDIA_XOFF"),
         a_conversation("call=c&role=agent&x=y", said, SOUND, {"event": "DTMF_END", "digit": "1"}),
@@ -223,7 +223,10 @@ SEEDS: dict[str, Callable[[], list[bytes]]] = {
     "signalwire": _twilio,
     "telnyx": lambda: _twilio(media_format={"encoding": "L16", "sample_rate": 16000, "channels": 1}),
     "plivo": lambda: _twilio(extra_headers="agent=bob;token=t") + _twilio(extra_headers='{"agent": "bob"}'),
-    "exotel": lambda: _twilio(stream_sid="s", call_sid="c", media_format={"sample_rate": "8000"}),
+    "exotel": lambda: [
+        *_twilio(stream_sid="s", call_sid="c", media_format={"sample_rate": "8000"}),
+        *_twilio(stream_sid="s", call_sid="c", tracks=None, customParameters={"role": "customer"}),
+    ],
     "audiohook": _audiohook,
     "stream": _stream,
     "asterisk": _asterisk,

@@ -77,7 +77,14 @@ def phones(
     if protocol in ("asterisk", "vonage"):
         sounds = (("customer", both.customer), ("agent", both.agent))
         return [_leg(protocol, path, headers, role, sound, call, said) for role, sound in sounds]
-    return [_family(protocol, path, headers, both, call, said)]
+    if protocol == "exotel":  # a stream has one voice and names no track
+        sounds = (("customer", both.customer), ("agent", both.agent))
+        return [
+            _family(protocol, path, headers, {"": sound}, call, {**said, "role": role})
+            for role, sound in sounds
+        ]
+    tracks = {"inbound": both.customer, "outbound": both.agent}
+    return [_family(protocol, path, headers, tracks, call, said)]
 
 
 def _leg(
@@ -86,7 +93,8 @@ def _leg(
 ) -> Phone:  # fmt: skip
     if protocol == "asterisk":
         query = urlencode({"call": call, "role": role, **said})
-        opening = f"MEDIA_START connection_id:{uuid.uuid4()} format:ulaw optimal_frame_size:160 ptime:20"
+        name = f"channel:WebSocket/empathy/0x7f3a98012c40 channel_id:{uuid.uuid4()}"
+        opening = f"MEDIA_START connection_id:empathy {name} format:ulaw optimal_frame_size:160 ptime:20"
         return Phone(f"{path}?{query}", headers, (opening,), _cut(sound, FRAME_BYTES), (), ("media",))
     connected = {"event": "websocket:connected", "content-type": "audio/l16;rate=8000"}
     opening = json.dumps({**connected, "call": call, "role": role, **said})
@@ -107,41 +115,44 @@ def _audiohook(
     return Phone(path, headers, (opening,), frames, (message(2, "close", 1, reason="end"),), (), True)
 
 
-_NAMES = {
+_NAMES = {  # encoding, call, stream
     "telnyx": ("PCMU", "call_session_id", "stream_id"),
     "plivo": ("audio/x-l16", "callId", "streamId"),
-    "exotel": ("audio/x-l16", "call_sid", "stream_sid"),
+    "exotel": ("base64", "call_sid", "stream_sid"),
 }
 
 
 def _family(
-    protocol: str, path: str, headers: Mapping[str, str], both: Sides, call: str, said: Mapping[str, str]
-) -> Phone:
+    protocol: str, path: str, headers: Mapping[str, str], tracks: Mapping[str, bytes], call: str,
+    said: Mapping[str, str],
+) -> Phone:  # fmt: skip
+    """`tracks`: sound by the name of its track, "" where the phone system names none."""
     stream = uuid.uuid4().hex
     snake = protocol in ("telnyx", "exotel")
     encoding, call_name, stream_name = _NAMES.get(protocol, ("audio/x-mulaw", "callSid", "streamSid"))
-    form = {"encoding": encoding, "sample_rate" if snake else "sampleRate": 8000, "channels": 1}
-    more = {"media_format" if snake else "mediaFormat": form}
+    form: dict[str, object] = {"encoding": encoding, "sample_rate" if snake else "sampleRate": 8000}
+    if protocol == "exotel":
+        form = {"encoding": encoding, "sample_rate": "8000", "bit_rate": "128kbps"}
+    more: dict[str, object] = {"media_format" if snake else "mediaFormat": form}
     more["custom_parameters" if snake else "customParameters"] = dict(said)
-    start = {stream_name: stream, call_name: call, "tracks": ["inbound", "outbound"], **more}
+    if not snake:
+        more["tracks"] = list(tracks)
+    start = {stream_name: stream, call_name: call, **more}
     opening = json.dumps({"event": "start", stream_name: stream, "start": start})
+    linear_too = encoding in ("audio/x-l16", "base64")
 
     def frames() -> Iterator[Frame]:
-        for n, at in enumerate(range(0, len(both.customer), FRAME_BYTES)):
-            events = []
-            for track, sound in (("inbound", both.customer), ("outbound", both.agent)):
+        for n, at in enumerate(range(0, max(map(len, tracks.values())), FRAME_BYTES)):
+            for track, sound in tracks.items():
                 part = sound[at : at + FRAME_BYTES]
-                payload = base64.b64encode(linear(part) if "l16" in encoding else part).decode()
-                media = {
-                    "track": track,
-                    "chunk": str(n + 1),
-                    "timestamp": str(n * FRAME_MS),
-                    "payload": payload,
-                }
-                events.append(json.dumps({"event": "media", stream_name: stream, "media": media}))
-            yield from events
+                payload = base64.b64encode(linear(part) if linear_too else part).decode()
+                media = {"chunk": str(n + 1), "timestamp": str(n * FRAME_MS), "payload": payload}
+                if track:
+                    media["track"] = track
+                yield json.dumps({"event": "media", stream_name: stream, "media": media})
 
-    return Phone(path, headers, (opening,), frames, ('{"event":"stop"}',), per_tick=2)
+    closing = ('{"event":"stop"}',)
+    return Phone(path, headers, (opening,), frames, closing, per_tick=len(tracks))
 
 
 async def play_audiosocket(

@@ -53,13 +53,13 @@ def begin(user: User) -> Call:
 
 def source_of(team: Team) -> Source:
     words = {
+        "slug": f"practice-{team.pk}",
         "name": f"Practice of {team}"[:80],
-        "team": team,
         "protocol": Protocol.STREAM,
         "token_required": True,
         "roles": {"customer": "customer", "agent": "agent"},
     }
-    return Source.objects.get_or_create(slug=f"practice-{team.pk}", defaults=words)[0]
+    return Source.objects.get_or_create(team=team, practice=True, defaults=words)[0]
 
 
 def ticket(call: Call) -> str:

@@ -43,6 +43,10 @@ VIEW_EVERY_MS = 2000
 # --- calls begin and end -----------------------------------------------------------------------
 
 
+class NotTaken(ValueError):
+    """No call of this stream can be, now or later; the text says why."""
+
+
 GIVEN_WORDS = "The words are the phone system's own transcript; we transcribed nothing."
 
 
@@ -74,11 +78,14 @@ class Opened:
 
 
 def open_call(new: OpenCall) -> Opened:
-    """The call this stream belongs to: a new one, or one of the same name cut off just before."""
+    """The call this stream belongs to: a new one, or one of the same name cut off just before. NotTaken."""
     with transaction.atomic():
         source = Source.objects.select_for_update().select_related("team").get(pk=new.source_id)
         call = _cut_off_just_before(source, new)
         resumed = call is not None
+        if source.practice and call is None and new.practice_of is None:
+            # Or a ticket kept from a practice that is over would make a call in whoever's name it likes.
+            raise NotTaken("practice over")
         if call is None:
             call = _new_call(source, new)
         else:
@@ -163,8 +170,9 @@ def _new_call(source: Source, new: OpenCall) -> Call:
     return call
 
 
-def media_ended(call_id: str, reason: str, counters: Mapping[str, Any]) -> None:
-    """The stream is over: keep what the session counted. Scores follow when the last hop is heard."""
+def media_ended(call_id: str, reason: str, counters: Mapping[str, Any], note: str = "") -> None:
+    """The stream is over: keep what the session counted. Scores follow when the last hop is heard.
+    `note`: what its coverage must say."""
     with transaction.atomic():
         call = Call.objects.select_for_update().filter(pk=call_id).first()
         if call is None:
@@ -172,7 +180,9 @@ def media_ended(call_id: str, reason: str, counters: Mapping[str, Any]) -> None:
             return
         call.counters = _added(call.counters, counters)
         call.end_reason = reason[:200]
-        call.save(update_fields=["counters", "end_reason"])
+        if note and note not in call.notes:
+            call.notes = [*call.notes, note]
+        call.save(update_fields=["counters", "end_reason", "notes"])
 
 
 def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -191,7 +191,7 @@ class _Connection:
             why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
         finally:
             await asyncio.shield(line.end(reason))
-        if why:
+        if why := why or line.refused:
             raise why
 
     async def say(self, texts: Iterable[str]) -> None:

@@ -211,7 +211,7 @@ class Door:
             why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
         finally:
             await asyncio.shield(line.end(reason))
-        if why:
+        if why := why or line.refused:
             raise why
 
 

@@ -128,6 +128,8 @@ class Line:
         self._converters: dict[tuple[str, ...], Converter] = {}
         self._only = begin.legs[0] if len(begin.legs) == 1 else ""
         self._paused = False
+        self.refused: Refused | None = None
+        """Why it has no call, once it has ended without one."""
         # One leg alone may belong beside another that began earlier, and so may not be cut into hops yet.
         alone = len(channels) == 1 or begin.resume_ms is not None
         self._early: deque[tuple[Audio | Skip, int]] | None = deque() if alone else None
@@ -270,6 +272,8 @@ class Line:
             try:
                 opened = await self.hub.database(lambda: record.open_call(new))
                 break
+            except record.NotTaken as not_taken:
+                raise Refused(POLICY, str(not_taken)) from None
             except Exception:
                 log.exception("could not open the call", source=self.source.slug, call=begin.call_ref)
         else:
@@ -328,8 +332,10 @@ class Line:
         """Everything heard reaches the buffer, then the row, then the list of calls to close."""
         session, stream = self.session, self.stream
         try:
-            with suppress(Refused):
+            try:
                 await self._opening
+            except Refused as refusal:
+                self.refused = refusal
             self._hear_early()
             for legs, converter in self._converters.items():
                 for at_ms, mulaw in converter.finish():
@@ -341,9 +347,13 @@ class Line:
                 stream.drop_oldest(0)
                 return
             await self._drain()
-            counters = session.counters.as_dict()
+            counters, note = session.counters.as_dict(), ""
+            if session.heard_nobody():
+                names = ", ".join(name or "without a name" for name in session.strays) or "without a name"
+                note = f"Its audio came on legs that are not mapped here ({names}): none of it was heard."
+                self.hub.refused(self.source.slug, f"no leg of the source: {names}")
             await self._try(
-                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters))
+                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters, note))
             )
             at = None if stream.superseded else int(time.time() * 1000)
             await self._try(lambda: self.hub.writer.leave(stream.call_id, stream.ref, stream.channels, at))

@@ -97,7 +97,9 @@ class Asterisk(Raw):
                 wire = read_format(codec, 8000)
         except FormatError as error:
             return (Unusable(f"audio format: {error}; dial with c(ulaw), c(alaw) or c(slin16)"),)
-        return self.begin(self.said, wire, said.get("connection_id", ""))
+        # `connection_id` is a section of websocket_client.conf, the same for all calls, and `channel` ends in
+        # an address that the next channel may get again: neither can be good once.
+        return self.begin(self.said, wire, said.get("channel_id", ""))
 
     def _read(self, frame: str) -> tuple[str, dict[str, str]]:
         if frame.lstrip().startswith("{"):

@@ -229,6 +229,8 @@ class Session:
         self.started_ms = now_ms
         self._legs = {channel: _Leg(channel, self.limits, self.counters) for channel in Channel}
         self._tracks = {track: self._legs[Channel(channel)] for track, channel in roles.items()}
+        self.strays: list[str] = []
+        """Some names of legs that are nobody's here."""
         self._taken = 0
         self._shift = 0
         """Samples into hop 0 at which the stream begins."""
@@ -242,6 +244,8 @@ class Session:
         leg = self._tracks.get(track) or self._tracks.get(track.removesuffix("_track"))
         if leg is None:
             counters.other_track += 1
+            if len(self.strays) < 4 and track[:40] not in self.strays:
+                self.strays.append(track[:40])
             return []
         if not payload:
             return []
@@ -293,6 +297,11 @@ class Session:
         """Up to where of the stream nothing is open any more, nor `waiting` (first hop of a channel)."""
         ends = [min(self._legs[c].closed, waiting.get(c, self._legs[c].closed)) for c in channels]
         return max(0, (min(ends, default=0) * HOP_SAMPLES - self._shift) // PER_MS)
+
+    def heard_nobody(self) -> bool:
+        """Audio came, and all of it on legs that are nobody's."""
+        heard = sum(heard.received_ms for heard in self.counters.channels.values())
+        return bool(self.counters.other_track) and not heard
 
     def lost_ms(self) -> float:
         return sum(heard.lost_ms for heard in self.counters.channels.values())

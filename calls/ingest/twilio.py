@@ -23,6 +23,7 @@ MAX_TIMESTAMP_MS = 10**13
 """Twilio counts from the stream's start; some dialects send the time of day."""
 MAX_TEXT = 200
 MAX_PARAMETERS = 32
+NO_ROLE = "no role: audio that names no track needs the parameter role=customer or role=agent"
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,19 @@ class Talk(Mute):
     def __init__(self, dialect: Dialect = TWILIO) -> None:
         self.dialect = dialect
         self.begun = False
+        self._only = ""
+        """Whose voice it is where a frame does not say: Exotel names no tracks at all."""
+        self._named = False
+        """A frame said it."""
 
     def hear(self, frame: str | bytes) -> Iterable[Said]:
         message = parse(frame, self.dialect)
         if type(message) is Media:
-            return (Audio((message.track,), message.timestamp_ms, message.payload),)
+            track = message.track or self._only
+            if not track and self.begun:
+                return (Malformed("media without a track") if self._named else Unusable(NO_ROLE, 1008),)
+            self._named = True
+            return (Audio((track,), message.timestamp_ms, message.payload),)
         if isinstance(message, Start):
             return self._begin(message)
         if isinstance(message, Stop):
@@ -112,6 +121,9 @@ class Talk(Mute):
         legs = tuple(track for track in start.tracks if track)
         parameters = dict(start.parameters)
         token = parameters.pop("token", "")
+        if not legs and (role := parameters.pop("role", "")):
+            legs = (role,)
+        self._only = legs[0] if len(legs) == 1 else ""
         return (Begin(start.call_sid, start.stream_sid, legs, wire, parameters, token),)
 
 

@@ -72,6 +72,11 @@ class Source(models.Model):
         default=False,
         help_text="The platform sends what is said (docs/transcripts.md); ours is not asked.",
     )
+    practice = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Of a team's practice: it takes calls that somebody began on /practice/, and no other.",
+    )
     keep_audio = models.BooleanField(
         default=False,
         help_text="Keep what is said, to be played on the call's page. Only where the site's KEEP_AUDIO is "
@@ -90,6 +95,8 @@ class Source(models.Model):
         check_listen_url(self.listen_url)
         check_listen_url(self.barge_url, "barge_url")
         check_networks(self.networks)
+        if self.slug.startswith("practice-") and not self.practice:
+            raise ValidationError({"slug": "practice-… is kept for practice: begin with another word."})
 
     @staticmethod
     def phone_address(template: str, external_ref: str, agent: str) -> str:

@@ -172,9 +172,17 @@ def test_asterisk(form: str) -> None:
     talk = raw.Asterisk(shake("call=C1&role=agent&queue=Fees"))
     text = "MEDIA_START connection_id:k1 channel:WebSocket/x channel_id:1.2 format:slin16 optimal_frame_size:640 ptime:20"
     if form == "json":
-        text = json.dumps({"event": "MEDIA_START", "connection_id": "k1", "format": "slin16", "ptime": 20})
+        text = json.dumps(
+            {
+                "event": "MEDIA_START",
+                "connection_id": "k1",
+                "channel_id": "1.2",
+                "format": "slin16",
+                "ptime": 20,
+            }
+        )
     assert list(talk.hear(text)) == [
-        Begin("C1", "k1", ("agent",), AudioFormat(Encoding.S16LE, 16000), {"queue": "Fees"})
+        Begin("C1", "1.2", ("agent",), AudioFormat(Encoding.S16LE, 16000), {"queue": "Fees"})
     ]
     assert list(talk.hear(b"12")) == [Audio(("agent",), None, b"12")]
     assert list(talk.hear("DTMF_END digit:5")) == [Dtmf()] and list(talk.hear("MEDIA_XOFF")) == [Ignored()]
@@ -232,6 +240,36 @@ def test_the_family(name: str, start: dict, expected: AudioFormat) -> None:
         "S",
         expected,
     )
+
+
+EXOTEL = {
+    "stream_sid": "S", "call_sid": "C", "account_sid": "A", "from": "+911", "to": "+912",
+    "media_format": {"encoding": "audio/x-raw", "sample_rate": "8000", "bit_rate": "16"},
+}  # fmt: skip
+SOUND = {"event": "media", "stream_sid": "S", "media": {"chunk": "2", "timestamp": "200", "payload": "AAA="}}
+
+
+def test_exotel_names_no_track_so_a_parameter_must() -> None:
+    talk = WIRES["exotel"].talk(shake())
+    told = EXOTEL | {"custom_parameters": {"role": "agent", "agent": "bob"}}
+    (begin,) = talk.hear(json.dumps({"event": "start", "start": told}))
+    assert begin.legs == ("agent",) and begin.parameters == {"agent": "bob"}  # type: ignore[union-attr]
+    assert list(talk.hear(json.dumps(SOUND))) == [Audio(("agent",), 200, b"\0\0")]
+
+
+def test_a_voice_without_a_name_is_refused_in_words() -> None:
+    talk = WIRES["exotel"].talk(shake())
+    assert isinstance(next(iter(talk.hear(json.dumps({"event": "start", "start": EXOTEL})))), Begin)
+    (found,) = talk.hear(json.dumps(SOUND))
+    assert isinstance(found, Unusable) and "role=customer" in found.reason and found.code == 1008
+
+
+def test_a_frame_that_forgot_its_track_ends_no_stream() -> None:
+    talk = WIRES["telnyx"].talk(shake())
+    list(talk.hear(json.dumps({"event": "start", "stream_id": "S", "start": {"call_session_id": "C"}})))
+    named = SOUND | {"media": SOUND["media"] | {"track": "inbound"}}  # type: ignore[operator]
+    assert list(talk.hear(json.dumps(named))) == [Audio(("inbound",), 200, b"\0\0")]
+    assert [type(one) for one in talk.hear(json.dumps(SOUND))] == [Malformed]
 
 
 def test_plivo_headers_are_parameters() -> None:

@@ -24,7 +24,7 @@ from http_message_signatures import (
 )
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from calls import phones
+from calls import health, phones
 from calls.access import MediaSource
 from calls.buffer import Ledger
 from calls.ingest import auth
@@ -448,15 +448,14 @@ async def test_asterisk_two_legs_are_one_call(
     async with leg(first) as one:
         assert one.subprotocol == "media"
         await one.send(
-            f"MEDIA_START connection_id:{uuid.uuid4()} channel:x format:ulaw optimal_frame_size:160 ptime:20"
+            f"MEDIA_START connection_id:empathy channel:WebSocket/empathy/0x1 channel_id:{uuid.uuid4()} "
+            "format:ulaw optimal_frame_size:160 ptime:20"
         )
         await one.send(sound[first] * 2)
         call = await call_named(call_ref)
         await asyncio.sleep(0.7)
         async with leg(second) as two:
-            await two.send(
-                json.dumps({"event": "MEDIA_START", "connection_id": uuid.uuid4().hex, "format": "slin"})
-            )
+            await two.send(json.dumps({"event": "MEDIA_START", "connection_id": "empathy", "format": "slin"}))
             await two.send(linear(sound[second]))
             await until(lambda: ledger.client.hlen(f"legs:{call.pk}") == 2)
         await call_named(call_ref, lambda c: c.counters.get(second, {}).get("received_ms") == 500)
@@ -525,6 +524,51 @@ async def test_telnyx_big_endian(door: Server, make_source: MakeSource, clean_re
     assert audio_of(str((await ended(call_ref)).pk), CUSTOMER) == HIGH
 
 
+async def test_exotel_has_one_voice_a_stream(door: Server, make_source: MakeSource, clean_redis: Any) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="exotel"), f"C{uuid.uuid4().hex}"
+    key = {"Authorization": f"Bearer {source.secrets[0]}"}
+    legs = phones.phones("exotel", f"/media/exotel/{source.slug}/", key, sides(HIGH, LOW), call_ref, {})
+    assert len(legs) == 2 and all("track" not in frame for leg in legs for frame in (*leg.opening, *leg.frames()))  # fmt: skip
+    await phones.play(legs, door.ws)
+    both = lambda c: all(c.counters.get(x, {}).get("received_ms") == 500 for x in ("customer", "agent"))  # noqa: E731
+    call = await call_named(call_ref, both)
+    assert audio_of(str(call.pk), CUSTOMER).strip(b"\xff") == HIGH and not call.notes
+    assert await Call.objects.acount() == 1
+
+
+async def test_exotel_without_a_role_is_told_so(
+    door: Server, make_source: MakeSource, ledger: Ledger
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="exotel"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        start = {"call_sid": call_ref, "media_format": {"encoding": "base64", "sample_rate": "8000"}}
+        await socket.send(json.dumps({"event": "start", "stream_sid": "S1", "start": start}))
+        sound = base64.b64encode(linear(HIGH)).decode()
+        await socket.send(json.dumps({"event": "media", "media": {"timestamp": "0", "payload": sound}}))
+        assert await close_of(socket) == 1008 and "role=customer" in socket.close_reason
+    call = await ended(call_ref)
+    assert "no role" in call.end_reason
+    await until(lambda: health.read(ledger.client, source.slug).refused == {"no role": 1})
+
+
+async def test_audio_on_legs_of_nobody_is_said(door: Server, make_source: MakeSource, ledger: Ledger) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="telnyx"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        start = {"call_session_id": call_ref, "media_format": {"encoding": "PCMU", "sample_rate": 8000}}
+        await socket.send(json.dumps({"event": "start", "stream_id": uuid.uuid4().hex, "start": start}))
+        payload = base64.b64encode(HIGH).decode()
+        for track in ("left", "right", "left"):
+            media = {"track": track, "timestamp": "0", "payload": payload}
+            await socket.send(json.dumps({"event": "media", "media": media}))
+        await socket.send('{"event":"stop"}')
+        assert await close_of(socket) == 1000
+    call = await ended(call_ref)
+    assert call.counters["other_track"] == 3 and call.notes == [
+        "Its audio came on legs that are not mapped here (left, right): none of it was heard."
+    ]
+    await until(lambda: health.read(ledger.client, source.slug).refused == {"no leg of the source": 1})
+
+
 @pytest.mark.parametrize(
     "protocol", ["asterisk", "freeswitch", "vonage", "stream", "telnyx", "plivo", "exotel", "signalwire"]
 )
@@ -582,14 +626,41 @@ async def test_what_breaks_a_stream_keeps_what_came_before(
     assert audio_of(str(call.pk), CUSTOMER) == HIGH and call.counters["customer"]["received_ms"] == 500
 
 
-async def test_a_connection_id_is_taken_once(door: Server, make_source: MakeSource, clean_redis: Any) -> None:
-    source = await sync_to_async(make_source)(protocol="asterisk")
+async def test_a_channel_is_taken_once(door: Server, make_source: MakeSource, clean_redis: Any) -> None:
+    source, start = (
+        await sync_to_async(make_source)(protocol="asterisk"),
+        "MEDIA_START channel_id:1.5 format:ulaw",
+    )
     async with with_key(door, source, "?call=C1&role=agent") as one:
-        await one.send("MEDIA_START connection_id:same format:ulaw")
+        await one.send(start)
         await one.send(LOW)
         await call_named("C1")
         async with with_key(door, source, "?call=C1&role=agent") as two:
-            await two.send("MEDIA_START connection_id:same format:ulaw")
+            await two.send(start)
             assert await close_of(two) == 1008
         await one.send(LOW)
     assert (await ended("C1")).counters["agent"]["received_ms"] == 1000
+
+
+@pytest.mark.parametrize(
+    "names", ["channel:WebSocket/empathy/0x1 channel_id:{}", "channel:WebSocket/empathy/0x1"]
+)
+async def test_a_connection_id_is_that_of_all_calls(
+    door: Server, make_source: MakeSource, clean_redis: Any, names: str
+) -> None:
+    """Asterisk puts the section of websocket_client.conf there; older ones send no channel_id."""
+    source = await sync_to_async(make_source)(protocol="asterisk")
+    for call_ref in ("C1", "C2"):
+        async with contextlib.AsyncExitStack() as legs:
+            for role, sound in (("customer", HIGH), ("agent", LOW)):
+                socket = await legs.enter_async_context(
+                    with_key(door, source, f"?call={call_ref}&role={role}", subprotocols=["media"])
+                )
+                told = names.format(f"{call_ref}.{role}")
+                await socket.send(f"MEDIA_START connection_id:empathy {told} format:ulaw ptime:20")
+                await socket.send(sound)
+                await call_named(call_ref)
+        both = lambda c: all(c.counters.get(x, {}).get("received_ms") == 500 for x in ("customer", "agent"))  # noqa: E731
+        call = await call_named(call_ref, both)
+        assert audio_of(str(call.pk), CUSTOMER).strip(b"\xff") == HIGH
+    assert await Call.objects.acount() == 2
