@@ -12,7 +12,7 @@ update calls_appeal set seen_at = decided_at where decided_at is not null;
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('calls', '0021_paused_hops'),
+        ("calls", "0025_call_pages"),
     ]
 
     operations = [

@@ -15,7 +15,7 @@ def mark(apps: Any, schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("calls", "0021_paused_hops")]
+    dependencies = [("calls", "0027_outcomes")]
 
     operations = [
         migrations.AddField(
