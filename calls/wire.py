@@ -231,9 +231,12 @@ def change(moments: Sequence[MomentPoint], now_ms: int, span_ms: int) -> float |
     return None if newest is None or oldest is None else round(newest - oldest, 1)
 
 
-def final_doc(call: Call, view: CallView, alerts: int, coverage: Doc) -> Doc:
-    """`alerts` counts the stored ones: those acted on stay, whatever the view says now."""
-    met = [item for item in view.opportunities if item.response is not None and item.response >= 0.5]
+def final_doc(call: Call, view: CallView, alerts: int, coverage: Doc, met_from: float) -> Doc:
+    """`alerts` counts the stored ones: those acted on stay, whatever the view says now.
+
+    `met_from`: the response from which the rubric calls a need met.
+    """
+    met = [item for item in view.opportunities if item.response is not None and item.response >= met_from]
     return {
         "empathy": one_decimal(view.empathy),
         "empathy_low": one_decimal(view.empathy_low),
