@@ -71,7 +71,7 @@ def examples() -> list[Example]:
     ).exclude(call__status=CallStatus.LIVE)
     newest = rows.select_related("call").order_by("-call__ended_at", "-pk")[:MOST]
     found = []
-    for outcome in reversed(newest):
+    for outcome in reversed(list(newest)):
         good, call = is_good(outcome), outcome.call
         if good is None or call.ended_at is None:
             continue

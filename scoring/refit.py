@@ -232,7 +232,7 @@ def compare(
     old, new, truth = tables(rows, family, correction)
     calls = np.array([e.call for e in rows])
     score: Callable[[Array, Array], float] = uar_of_states if family == "states" else uar_of_behaviours
-    told = {
+    told: dict[str, Any] = {
         "turns": len(rows),
         "calls": len(set(calls)),
         "old": figures_of(old, truth, family, score),
