@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
-from functools import cache, reduce
+from functools import reduce
 from operator import or_
 from typing import Any
 
@@ -22,12 +22,12 @@ from calls.models import (
     CoverageBlock,
     Moment,
     Nudge,
-    RubricVersion,
     ShownNudge,
     Speech,
     Turn,
     VoiceWindow,
 )
+from calls.models.rubrics import spec_of
 from calls.push import Event
 from scoring import types as t
 from scoring.rubric import RubricSpec, default_rubric
@@ -115,15 +115,9 @@ _TURN_FIELDS = (
 )  # fmt: skip
 
 
-@cache
-def _spec(version_id: int) -> RubricSpec:
-    """Versions are immutable, so a worker reads each once."""
-    return RubricVersion.objects.get(pk=version_id).as_spec()
-
-
 def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Message]:
     """Recompute everything derived, store what changed, return the events that say so."""
-    spec = _spec(call.rubric_version_id)
+    spec = spec_of(call.rubric_version_id)
     closed = call.status != CallStatus.LIVE
     cues = list(call.shown_nudges.all()) if call.view.get("shown") else []
     view = view_of(
@@ -161,7 +155,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         coverage = _coverage(call)
         messages.append((group, {"type": "coverage", "coverage": coverage}))
         if close:
-            call.final = wire.final_doc(call, view, len(alerts), coverage)
+            call.final = wire.final_doc(call, view, len(alerts), coverage, spec.alignment.met)
             messages.append((group, {"type": "final", "final": call.final}))
             webhooks.call_finished(call)
     call.view |= {

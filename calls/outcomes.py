@@ -97,15 +97,16 @@ def plan_csv(text: str) -> Plan:
 def _given(text: str) -> Iterator[Given]:
     for line, cells, wrong in sheets.rows(text, COLUMNS, ("call", "external_ref"), MOST_ROWS):
         cells = {name: sheets.uncell(cell) for name, cell in cells.items()}
-        values, errors = {}, [("", wrong)] if wrong else []
+        values: dict[str, Any] = {}
+        errors = [("", wrong)] if wrong else []
         for name in TOLD:
             if name in cells and not wrong:
                 try:
                     values[kind_of(name)] = _value(name, cells[name])
                 except Refused as refused:
                     errors.append((name, str(refused)))
-        where = (cells.get(name, "") for name in COLUMNS[:3])
-        yield Given(line, *where, values, tuple(errors))
+        call, ref, source = (cells.get(name, "") for name in COLUMNS[:3])
+        yield Given(line, call, ref, source, values, tuple(errors))
 
 
 def kind_of(column: str) -> str:

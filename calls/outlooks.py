@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 
 from calls import auditing
 from calls.choices import CallStatus, Did
-from calls.models import CallOutcome, OutlookRun, RubricVersion, User
+from calls.models import CallOutcome, OutlookRun, User
+from calls.models.rubrics import spec_of
 from scoring import outlook as scored
 
 MOST = 5000
@@ -70,16 +71,12 @@ def examples() -> list[Example]:
     ).exclude(call__status=CallStatus.LIVE)
     newest = rows.select_related("call").order_by("-call__ended_at", "-pk")[:MOST]
     found = []
-    rules: dict[int, scored.OutlookRules] = {}
-    for outcome in reversed(newest):
+    for outcome in reversed(list(newest)):
         good, call = is_good(outcome), outcome.call
         if good is None or call.ended_at is None:
             continue
-        version = call.rubric_version_id
-        if version not in rules:
-            rules[version] = RubricVersion.objects.get(pk=version).as_spec().outlook
         features = (call.final or {})["outlook"]["features"]
-        prior = scored.prior_chance(features, rules[version])
+        prior = scored.prior_chance(features, spec_of(call.rubric_version_id).outlook)
         found.append(Example(features, int(good), decided_by(outcome), prior, call.ended_at))
     return found
 
@@ -223,7 +220,7 @@ def switch(row: OutlookRun, actor: User | None, reason: str) -> None:
 
 
 def roll_back(actor: User | None, reason: str) -> OutlookRun | None:
-    """Back to the newest earlier run that was ever in use; without one, to the shipped outlook. Returns it."""
+    """Back to the newest earlier run that was ever in use; without one, to the shipped outlook."""
     now = in_use()
     if now is None:
         raise Refused(_("The shipped outlook is in use: there is nothing to take back."))

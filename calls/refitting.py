@@ -16,7 +16,8 @@ from calls.choices import Did
 from calls.models import Call, RefitRun, Turn, TurnLabel, User
 from scoring import site
 from scoring.language import FusedLanguage, LanguageModel, TurnText, load_language
-from scoring.refit import FAMILIES, Example, Fit, fit, refusals
+from scoring.refit import FAMILIES, Example, Fit, fit, refusals, too_small
+from scoring.site import Correction
 from scoring.types import Channel
 
 EARLIER = 2
@@ -106,13 +107,15 @@ def groups_of(call: Call, turns: Any) -> dict[str, str]:
 
 def run(language: FusedLanguage, seed: int = 0, keep: bool = True) -> tuple[Fit, RefitRun | None]:
     """Fit and, unless only tried, keep file and figures. scoring.refit.TooFew when labels are lacking."""
-    made = fit(list(examples(language)), language.adapters, seed)
+    before = in_use()
+    used = _correction(before, language) if before else None
+    made = fit(list(examples(language)), language.adapters, seed, used)
     if not keep:
         return made, None
     digest = site.store(settings.SITE_WEIGHTS_DIR, made.correction)
     row = RefitRun.objects.create(
         digest=digest,
-        counts=made.counts,
+        counts={**made.counts, "used": before.digest if before else ""},
         fitted=list(made.fitted),
         figures=made.figures,
         bias=made.bias,
@@ -121,22 +124,54 @@ def run(language: FusedLanguage, seed: int = 0, keep: bool = True) -> tuple[Fit,
     return made, row
 
 
+def _correction(row: RefitRun, language: FusedLanguage) -> Correction | None:
+    """Of the run in use, which a new one would replace. Refused where it cannot be compared with."""
+    try:
+        found = site.read(settings.SITE_WEIGHTS_DIR, row.digest)
+    except site.BadFile as error:
+        raise Refused(
+            _("What is in use cannot be compared with: {error}. Take it back first.").format(error=error)
+        ) from error
+    return found if found.adapters == language.adapters else None  # of another encoder: no worker uses it
+
+
 def reasons_against(row: RefitRun) -> list[str]:
-    return refusals(row.figures, row.gaps, settings.REFIT_MAX_GAP)
+    """Worse than what is shipped or in use, or worse for some; or held against something else than that."""
+    found = refusals(row.figures, row.gaps, settings.REFIT_MAX_GAP)
+    now = in_use()
+    held_against = row.counts.get("used", "")
+    if now is not None and now != row and now.digest != held_against:
+        found.append(_("It was not held against {run}, which is in use now: fit again.").format(run=now))
+    return found
+
+
+def too_few_to_say(row: RefitRun) -> list[str]:
+    """Groups for whom it may be worse without anybody knowing."""
+    return too_small(row.bias)
 
 
 def in_use() -> RefitRun | None:
     return RefitRun.objects.filter(switched_at__isnull=False, left_at=None).order_by("-switched_at").first()
 
 
-def switch(row: RefitRun, actor: User | None, reason: str) -> None:
-    """Into use, for all workers within site.LOOK_S. Refused where it is worse, or worse for some."""
+def switch(row: RefitRun, actor: User | None, reason: str, knows_few: bool = False) -> None:
+    """Into use, for all workers within site.LOOK_S. Refused where it is worse, or worse for some.
+
+    `knows_few`: the actor has said to know that nothing is known of some groups.
+    """
+    if in_use() == row:
+        raise Refused(_("It is in use already."))
     against = reasons_against(row)
     if against:
         raise Refused(" ".join([_("Not switched."), *against]))
-    if in_use() == row:
-        raise Refused(_("It is in use already."))
-    _use(row, actor, reason)
+    few = too_few_to_say(row)
+    if few and not knows_few:
+        raise Refused(
+            _("Not switched: too few turns to say how it hears {groups}. Say that you know this.").format(
+                groups=", ".join(few)
+            )
+        )
+    _use(row, actor, reason, few)
 
 
 def roll_back(actor: User | None, reason: str) -> RefitRun | None:
@@ -151,7 +186,7 @@ def roll_back(actor: User | None, reason: str) -> RefitRun | None:
     return earlier
 
 
-def _use(row: RefitRun | None, actor: User | None, reason: str) -> None:
+def _use(row: RefitRun | None, actor: User | None, reason: str, few: Sequence[str] = ()) -> None:
     words = " ".join(reason.replace("\0", "").split())
     if not words or len(words) > 200:
         raise Refused(_("Say why, in 1 to 200 characters: it stays in the audit log."))
@@ -169,7 +204,8 @@ def _use(row: RefitRun | None, actor: User | None, reason: str) -> None:
             Did.CHANGED,
             subject,
             {"in use": before.digest[:12] if before else "shipped"},
-            {"in use": row.digest[:12] if row else "shipped", "reason": words},
+            {"in use": row.digest[:12] if row else "shipped", "reason": words}
+            | ({"too few to say": ", ".join(few)} if few else {}),
         )
         try:
             site.use(settings.SITE_WEIGHTS_DIR, row.digest if row else "")

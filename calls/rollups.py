@@ -14,7 +14,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.backends.utils import CursorWrapper
-from django.db.models import F, Min, QuerySet, Sum
+from django.db.models import Count, F, Min, QuerySet, Sum
 from django.utils import timezone
 
 from calls.models import AgentWeek, CallFact, TeamFelt, TeamWeek
@@ -277,6 +277,15 @@ def _pks(facts: QuerySet[CallFact], limit: int) -> list[UUID]:
 def team_trend(team_id: int, count: int) -> Trend:
     weeks = weeks_back(count)
     return _trend(weeks, TeamWeek.objects.filter(team_id=team_id, week__range=(weeks[0], weeks[-1])))
+
+
+def weeks_of_few(team_id: int, trend: Trend, least: int) -> set[date]:
+    """Weeks whose calls are of fewer agents than that. Calls that are nobody's tell of nobody."""
+    facts = CallFact.objects.filter(
+        team_id=team_id, week__range=(trend.weeks[0], trend.weeks[-1]), synthetic=trend.synthetic
+    )
+    people = facts.order_by().values("week").annotate(people=Count("agent", distinct=True))
+    return set(people.filter(people__gt=0, people__lt=least).values_list("week", flat=True))
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,10 @@ from django.utils import timezone
 from calls.choices import CallStatus
 from calls.models import Appeal, Call, CallFact, CallOutcome, EngineVersion, Moment, ShownNudge, Team
 from calls.models.reviews import Standing, standing_of
+from calls.models.rubrics import spec_of
 from calls.rollups import Week, roll_up, roll_up_all, week_of
 from scoring.types import DISTRESS, State
 
-MET = 0.5
-"""From this response fit on a need was met, as in a call's final scores."""
 HOLD_MS = 8000
 """A state is taken to last until the next is known, but no longer than this (paint.LOOK["gap_ms"])."""
 RECENT = timedelta(days=2)
@@ -56,7 +55,7 @@ def fact_of(
     final: Mapping[str, Any] = call.final or {}
     ended_at = call.ended_at or call.started_at
     coverage = coverage_of(final.get("coverage", {}))
-    told = judged(final, moments, call.media_ms) if coverage else {}
+    told = judged(final, moments, call.media_ms, met_from(call)) if coverage else {}
     return CallFact(
         call_id=call.pk,
         agent_id=call.agent_id,
@@ -89,7 +88,14 @@ def as_appealed(told: Mapping[str, Any], standing: Standing) -> dict[str, Any]:
     return dict(told) | ({} if standing.decided is None else {"empathy": standing.decided})
 
 
-def judged(final: Mapping[str, Any], moments: Sequence[tuple[int, str]], media_ms: int) -> dict[str, Any]:
+def met_from(call: Call) -> float:
+    """From this response fit on a need was met, by the rubric the call was scored with."""
+    return spec_of(call.rubric_version_id).alignment.met
+
+
+def judged(
+    final: Mapping[str, Any], moments: Sequence[tuple[int, str]], media_ms: int, met: float
+) -> dict[str, Any]:
     """What is said of a call of which anything was scored."""
     parts = final.get("components", {})
     alignment = final.get("alignment", {})
@@ -103,7 +109,7 @@ def judged(final: Mapping[str, Any], moments: Sequence[tuple[int, str]], media_m
         "met_share": alignment.get("met_share"),
         "outlook": outlook.get("score"),
         "outlook_status": outlook.get("status", ""),
-        **needs_of(alignment.get("events", ())),
+        **needs_of(alignment.get("events", ()), met),
         **(final.get("held") or times_of(moments, media_ms)),  # held: the timeline was purged
     }
 
@@ -117,13 +123,13 @@ def became(outcome: CallOutcome | None) -> dict[str, Any]:
     return numbers | {"outcome_at": outcome.changed_at}
 
 
-def needs_of(events: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def needs_of(events: Sequence[Mapping[str, Any]], met: float) -> dict[str, Any]:
     """Counts of needs, met and missed ones, and the mean fit, for each state that asks for empathy."""
     fits: dict[str, list[float]] = {state: [] for state in DISTRESS}
     for event in events:
         if event.get("fit") is not None and event.get("state") in fits:
             fits[event["state"]].append(event["fit"])
-    missed = {state: sum(fit < MET for fit in found) for state, found in fits.items()}
+    missed = {state: sum(fit < met for fit in found) for state, found in fits.items()}
     settled = sum(map(len, fits.values()))
     return {
         "opportunities": min(len(events), SMALL),

@@ -28,7 +28,7 @@ from calls.views.listening import barge, listen
 from calls.views.me import me
 from calls.views.policy import call_data, erase_call, export_call, firewall, policy, purge_now
 from calls.views.rubrics import diff, draft, rescored, rubric, rubrics
-from calls.views.team_trends import team_trends, trends_home
+from calls.views.team_trends import team_trends, team_trends_csv, trends_home
 from calls.views.trends import agent_trends, agent_trends_csv, my_csv, my_data, my_trends
 from calls.views.wall import wall
 
@@ -61,6 +61,7 @@ urlpatterns = [
     path("agents/<int:pk>/trends/", agent_trends, name="agent_trends"),
     path("agents/<int:pk>/trends.csv", agent_trends_csv, name="agent_trends_csv"),
     path("teams/<int:pk>/trends/", team_trends, name="team_trends"),
+    path("teams/<int:pk>/trends.csv", team_trends_csv, name="team_trends_csv"),
     path("cues/", cues, name="cues"),
     path("rubrics/", rubrics, name="rubrics"),
     path("rubrics/<int:pk>/", rubric, name="rubric"),

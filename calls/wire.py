@@ -17,8 +17,6 @@ Doc = dict[str, Any]
 SPARK_POINTS = 60
 WHY_LINES = 5
 OUTLOOK_LINES = 4
-MET = 0.5
-"""An opportunity whose best response is this strong was met."""
 
 
 def turn_doc(turn: Turn | HeardTurn) -> Doc:
@@ -240,9 +238,12 @@ def change(moments: Sequence[MomentPoint], now_ms: int, span_ms: int) -> float |
     return None if newest is None or oldest is None else round(newest - oldest, 1)
 
 
-def final_doc(call: Call, view: CallView, alerts: int, coverage: Doc) -> Doc:
-    """`alerts` counts the stored ones: those acted on stay, whatever the view says now."""
-    met = [item for item in view.opportunities if item.response is not None and item.response >= MET]
+def final_doc(call: Call, view: CallView, alerts: int, coverage: Doc, met_from: float) -> Doc:
+    """`alerts` counts the stored ones: those acted on stay, whatever the view says now.
+
+    `met_from`: the response from which the rubric calls a need met.
+    """
+    met = [item for item in view.opportunities if item.response is not None and item.response >= met_from]
     return {
         "empathy": one_decimal(view.empathy),
         "empathy_low": one_decimal(view.empathy_low),

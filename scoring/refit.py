@@ -70,7 +70,8 @@ class Fit:
     fitted: tuple[str, ...]
     """Labels that moved; the others have too few examples."""
     figures: dict[str, Any]
-    """By family, of the held-out calls: {"old": …, "new": …, "change": …}."""
+    """By family, of the held-out calls: {"old": …, "new": …, "change": …}; old is what is shipped. With a
+    correction in use also {"used": …, "used_change": …}."""
     bias: list[dict[str, Any]]
     """A row per family, attribute and group."""
     gaps: list[dict[str, Any]]
@@ -82,8 +83,11 @@ def is_held_out(call: str, seed: int) -> bool:
     return int(hashlib.sha256(f"{seed}:{call}".encode()).hexdigest()[:8], 16) % 10 < HELD_OUT
 
 
-def fit(examples: Sequence[Example], adapters: str, seed: int = 0) -> Fit:
-    """TooFew unless there is enough to fit and to hold out. The order of the examples does not matter."""
+def fit(examples: Sequence[Example], adapters: str, seed: int = 0, used: Correction | None = None) -> Fit:
+    """TooFew unless there is enough to fit and to hold out. The order of the examples does not matter.
+
+    `used`: the correction in use, which this one would replace; it is held against that as well.
+    """
     examples = sorted(examples, key=lambda e: (e.call, e.family, sorted(e.truth), e.vector.tobytes()))
     check(examples)
     inside = [e for e in examples if not is_held_out(e.call, seed)]
@@ -111,8 +115,8 @@ def fit(examples: Sequence[Example], adapters: str, seed: int = 0) -> Fit:
     for family in FAMILIES:
         rows = [e for e in outside if e.family == family]
         if rows:
-            figures[family] = compare(rows, family, correction, seed)
-            bias += by_group(rows, family, correction)
+            figures[family] = compare(rows, family, correction, seed, used)
+            bias += by_group(rows, family, correction, used)
     counts = {
         "turns": len(examples), "calls": len({e.call for e in examples}),
         "fitted_turns": len(inside), "held_out_turns": len(outside),
@@ -222,17 +226,24 @@ def _corrected(example: Example, labels: Sequence[str], correction: Correction) 
     return correction.apply(whole, example.vector)
 
 
-def compare(rows: Sequence[Example], family: str, correction: Correction, seed: int) -> dict[str, Any]:
+def compare(
+    rows: Sequence[Example], family: str, correction: Correction, seed: int, used: Correction | None = None
+) -> dict[str, Any]:
     old, new, truth = tables(rows, family, correction)
     calls = np.array([e.call for e in rows])
     score: Callable[[Array, Array], float] = uar_of_states if family == "states" else uar_of_behaviours
-    return {
+    told: dict[str, Any] = {
         "turns": len(rows),
         "calls": len(set(calls)),
         "old": figures_of(old, truth, family, score),
         "new": figures_of(new, truth, family, score),
         "change": change(old, new, truth, calls, score, seed),
     }
+    if used is not None:
+        now = tables(rows, family, used)[1]
+        told["used"] = figures_of(now, truth, family, score)
+        told["used_change"] = change(now, new, truth, calls, score, seed)
+    return told
 
 
 def figures_of(p: Array, truth: Array, family: str, score: Callable[[Array, Array], float]) -> dict[str, Any]:
@@ -335,18 +346,23 @@ def _rounded(value: float) -> float | None:
 # --- for whom -----------------------------------------------------------------------------------------
 
 
-def by_group(rows: Sequence[Example], family: str, correction: Correction) -> list[dict[str, Any]]:
+def by_group(
+    rows: Sequence[Example], family: str, correction: Correction, used: Correction | None = None
+) -> list[dict[str, Any]]:
     """Per attribute and group: how well needs are heard, (recall with + recall without) / 2, old and new."""
     old, new, truth = tables(rows, family, correction)
     of_need = [FAMILIES[family].index(label) for label in NEEDS[family]]
     real = np.asarray(truth[:, of_need].any(axis=1))
-    hits = [np.asarray((p[:, of_need] >= 0.5).any(axis=1)) for p in (old, new)]
+    readings = {"old": old, "new": new}
+    if used is not None:
+        readings["used"] = tables(rows, family, used)[1]
+    hits = {name: np.asarray((p[:, of_need] >= 0.5).any(axis=1)) for name, p in readings.items()}
     found = []
     for attribute in sorted({name for e in rows for name in e.groups}):
         for group in sorted({e.groups[attribute] for e in rows if attribute in e.groups}):
             inside = np.array([e.groups.get(attribute) == group for e in rows])
             few = min(int((real & inside).sum()), int((~real & inside).sum())) < LEAST_GROUP
-            before, after = (balanced(hit[inside], real[inside]) for hit in hits)
+            heard = {name: balanced(hit[inside], real[inside]) for name, hit in hits.items()}
             row = {
                 "family": family,
                 "attribute": attribute,
@@ -354,12 +370,8 @@ def by_group(rows: Sequence[Example], family: str, correction: Correction) -> li
                 "turns": int(inside.sum()),
                 "few": few,
             }
-            told = (
-                {}
-                if few or before is None or after is None
-                else {"old": round(before, 4), "new": round(after, 4)}
-            )
-            found.append({**row, "old": None, "new": None, **told})
+            told = {name: None if few or one is None else round(one, 4) for name, one in heard.items()}
+            found.append(row | told)
     return found
 
 
@@ -379,27 +391,35 @@ def gaps_of(bias: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         }
         if len(rows) > 1:
             worst = min(rows, key=lambda r: r["new"])
-            gap |= {
-                "old": round(max(r["old"] for r in rows) - min(r["old"] for r in rows), 4),
-                "new": round(max(r["new"] for r in rows) - min(r["new"] for r in rows), 4),
-                "worst": worst["group"],
-            }
+            for name in {"old", "new", "used"} & rows[0].keys():
+                gap[name] = round(max(r[name] for r in rows) - min(r[name] for r in rows), 4)
+            gap["worst"] = worst["group"]
         found.append(gap)
     return found
 
 
+BASES = (("change", "old", "what is shipped"), ("used_change", "used", "what is in use"))
+"""What a fit is held against: its keys in figures and gaps, and in words."""
+
+
 def refusals(figures: Mapping[str, Any], gaps: Sequence[Mapping[str, Any]], most: float) -> list[str]:
-    """Why this fit must not be switched to; none: it may."""
+    """Why this fit must not be switched to; none: it may. Held against what is shipped and what is in use."""
     found = []
-    for family, told in figures.items():
-        if told["change"]["log_loss"] > 0:
-            found.append(
-                f"{family}: log loss on held-out calls is worse by {told['change']['log_loss']:.4f}."
-            )
-    for gap in gaps:
-        if gap["old"] is not None and gap["new"] > gap["old"] + most:
-            found.append(
-                f"{gap['family']} by {gap['attribute']}: the gap between groups widens from {gap['old']:.3f} "
-                f"to {gap['new']:.3f}, more than {most:.3f}; worst off is {gap['worst']}."
-            )
+    for change_name, name, words in BASES:
+        for family, told in figures.items():
+            if (changed := told.get(change_name)) and changed["log_loss"] > 0:
+                by = f"{changed['log_loss']:.4f}"
+                found.append(f"{family}: log loss on held-out calls is worse than {words} by {by}.")
+        for gap in gaps:
+            if gap.get(name) is not None and gap["new"] > gap[name] + most:
+                found.append(
+                    f"{gap['family']} by {gap['attribute']}: the gap between groups widens from "
+                    f"{gap[name]:.3f} ({words}) to {gap['new']:.3f}, more than {most:.3f}; "
+                    f"worst off is {gap['worst']}."
+                )
     return found
+
+
+def too_small(bias: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Groups of which nothing can be said: too few turns are held out."""
+    return sorted({f"{row['attribute']}: {row['group']}" for row in bias if row["few"]})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 from django.conf import settings
@@ -44,6 +45,12 @@ class RubricVersion(models.Model):
 
     def as_spec(self) -> RubricSpec:
         return RubricSpec.from_dict(self.spec)
+
+
+@cache
+def spec_of(version_id: int) -> RubricSpec:
+    """Versions are immutable, so a process reads each once."""
+    return RubricVersion.objects.get(pk=version_id).as_spec()
 
 
 def rubric_version_for(team_id: int | None) -> RubricVersion:

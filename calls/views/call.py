@@ -20,6 +20,7 @@ from calls import access, finding, helping, keeping, live, reviewing
 from calls.choices import CallStatus, LookKind, Verdict
 from calls.models import Call, User
 from calls.models.reviews import appeal_until, standing_of
+from calls.models.rubrics import spec_of
 from calls.views.paint import LOOK, clock, elapsed_ms, look, tile_paint, turn_paint
 
 
@@ -113,7 +114,8 @@ def page(request: HttpRequest, found: Call, trouble: str = "", typed: str = "") 
     """`trouble`: why what its agent `typed` is no appeal."""
     helps = access.may_see_floor(request.user)
     messages = helps and found.is_live and found.agent_id is not None
-    context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages)
+    met = spec_of(found.rubric_version_id).alignment.met
+    context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages, met=met)
     context["recording"] = recording(found)
     context["purged"] = found.purged
     context["under_appeal"] = reviewing.under_appeal(found)
@@ -158,13 +160,13 @@ def recording(call: Call) -> dict[str, str]:
 
 
 def call_context(
-    snapshot: dict[str, Any], now: datetime, *, helps: bool = False, messages: bool = False
+    snapshot: dict[str, Any], now: datetime, *, helps: bool = False, messages: bool = False, **rubric: float
 ) -> dict[str, Any]:
     """What the call page shows before any script runs. `helps`: the viewer may answer alerts;
-    `messages`: and there is an agent to write to."""
+    `messages`: and there is an agent to write to. `rubric`: `met`, where it is not the shipped one."""
     return {
         "section": "calls",
-        "look": look(verdict=dict(Verdict.choices), looked=dict(LookKind.choices)),
+        "look": look(verdict=dict(Verdict.choices), looked=dict(LookKind.choices), **rubric),
         "call": snapshot,
         "helps": helps,
         "may_message": messages,

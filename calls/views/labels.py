@@ -187,7 +187,10 @@ def refits(request: HttpRequest) -> HttpResponse:
                 pk = request.POST.get("run", "")
                 known = pk.isascii() and pk.isdigit() and len(pk) < 10
                 refitting.switch(
-                    get_object_or_404(RefitRun, pk=int(pk) if known else 0), admin_of(request), reason
+                    get_object_or_404(RefitRun, pk=int(pk) if known else 0),
+                    admin_of(request),
+                    reason,
+                    request.POST.get("knows_few") == "yes",
                 )
             messages.success(request, _("Done. Workers follow within half a minute."))
             return redirect("refits")
@@ -200,8 +203,14 @@ def refits(request: HttpRequest) -> HttpResponse:
 
 def run_doc(row: RefitRun) -> dict[str, Any]:
     figures = [
-        (family, name, told["old"][name], told["new"][name], told["turns"])
+        (family, name, told["old"][name], told.get("used", {}).get(name), told["new"][name], told["turns"])
         for family, told in row.figures.items()
         for name in FIGURES
     ]
-    return {"row": row, "figures": figures, "against": refitting.reasons_against(row)}
+    return {
+        "row": row,
+        "figures": figures,
+        "used": bool(row.counts.get("used")),
+        "against": [] if row.is_in_use else refitting.reasons_against(row),
+        "few": refitting.too_few_to_say(row),
+    }

@@ -14,8 +14,7 @@ from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from calls.views.said import sayings
-from calls.wire import MET
-from scoring.rubric import ANY_DISTRESS
+from scoring.rubric import ANY_DISTRESS, default_rubric
 
 Doc = dict[str, Any]
 
@@ -107,7 +106,7 @@ LOOK: Doc = {
     },
     "target": {"help": 0, "empathy": 60, "lag_ms": 2000},
     "low_confidence": 0.5,
-    "met": MET,
+    "met": default_rubric().alignment.met,
     "stale_ms": 5000,
     "ended_stays_ms": 8000,
     "gap_ms": 8000,

@@ -2,25 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import date, timedelta
 
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseForbidden
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_safe
 
-from calls import access, outlooks, rollups
+from calls import access, outlooks, policy, rollups
 from calls.choices import Role
 from calls.models import Team, User
 from calls.rollups import Felt, Quartiles, Trend
 from calls.views.paint import LOOK, Doc, clock
 from calls.views.small_multiples import ENOUGH_CALLS, calls_drawing, column_words, columns, day, strip
-from calls.views.trends import Panel, percent, period, periods, value_words, watches
+from calls.views.trends import (
+    PERIODS,
+    Panel,
+    Told,
+    csv_of,
+    percent,
+    period,
+    periods,
+    value_words,
+    watches,
+    weekly_rows,
+)
 from scoring.types import DISTRESS, FELT, State
 
+LEAST_PEOPLE = 3
+"""A week of fewer agents tells of each: with two, either knows the other's figures."""
 TOPICS = 12
 """As many topics are told, those with most calls."""
 FEELINGS = tuple(map(str, (State.CALM, *reversed(FELT), State.UNSURE)))
@@ -73,6 +87,39 @@ def team_trends(request: HttpRequest, pk: int) -> HttpResponse:
         **periods(len(trend.weeks)),
     }  # fmt: skip
     return render(request, "trends/team.html", context)
+
+
+@login_required
+@never_cache
+@require_safe
+def team_trends_csv(request: HttpRequest, pk: int) -> HttpResponse:
+    """A year of the team's weeks. Under the lock of the policy, without weeks that tell of single people."""
+    if not watches(request, pk):
+        raise Http404("No such team.")
+    team = get_object_or_404(Team, pk=pk)
+    trend = rollups.team_trend(team.pk, max(PERIODS))
+    weeks = set(trend.weeks)
+    if policy.current().hr_lock:
+        weeks -= rollups.weeks_of_few(team.pk, trend, LEAST_PEOPLE)
+    told = [row for row in (*weekly_rows(trend), *felt_rows(team.pk, trend)) if row[0] in weeks]
+    if trend.weekly and not told:
+        words = gettext(
+            "The policy locks agents’ figures, and each week here is of fewer than {n} agents."
+        ).format(n=LEAST_PEOPLE)
+        return HttpResponseForbidden(words, content_type="text/plain; charset=utf-8")
+    return csv_of("team", team.name, trend, told)
+
+
+def felt_rows(team_id: int, trend: Trend) -> Iterator[Told]:
+    """What callers felt and needed, week by week, as sums: shares of time over the calls that told."""
+    by_week = rollups.team_feelings(team_id, trend).by_week
+    for week, felt in sorted(by_week.items()):
+        for state, share in felt.times.items():
+            yield week, f"time_{state}", (felt.told, "", "", "", round(share * felt.told, 4))
+        sums = {f"needs_{state}": n for state, n in felt.needs.items()}
+        sums |= {f"missed_{state}": n for state, n in felt.missed.items()} | dict(felt.outlook)
+        for name, n in sums.items():
+            yield week, name, (felt.calls, "", "", "", n)
 
 
 def spread_doc(panel: Panel, trend: Trend) -> Doc:

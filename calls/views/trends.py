@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from uuid import UUID
@@ -72,8 +72,8 @@ PANELS = (
         Panel(
             f"fit_{state}",
             _("Response fit"),
-            _("How well answers to this feeling fitted it; from one half on a need counts as met."),
-            good=100 * trends.MET,
+            _("How well answers to this feeling fitted it; the rubric says from where on a need is met."),
+            good=50.0,
             state=state,
         )
         for state in map(str, DISTRESS)
@@ -307,7 +307,9 @@ def replays(request: HttpRequest, agent: User, trend: Trend) -> Doc:
         visible = visible.exclude(pk__in=reviewing.under_way(request.user))
     calls = {
         call.pk: call
-        for call in visible.filter(pk__in={*best, *missed}).only("ended_at", "queue", "synthetic", "final")
+        for call in visible.filter(pk__in={*best, *missed}).only(
+            "ended_at", "queue", "synthetic", "final", "rubric_version_id"
+        )
     }
     return {
         "best": list(replayed(best, calls, recovered_event)),
@@ -316,11 +318,11 @@ def replays(request: HttpRequest, agent: User, trend: Trend) -> Doc:
 
 
 def replayed(
-    pks: Sequence[UUID], calls: Mapping[UUID, Call], find: Callable[[Sequence[Doc]], Doc | None]
+    pks: Sequence[UUID], calls: Mapping[UUID, Call], find: Callable[[Sequence[Doc], float], Doc | None]
 ) -> Iterator[Doc]:
     for call in (calls[pk] for pk in pks if pk in calls):
         events = (call.final or {}).get("alignment", {}).get("events", ())
-        if event := find(events):
+        if event := find(events, trends.met_from(call)):
             yield {
                 "call": call,
                 "at": clock(event["t_ms"]),
@@ -331,33 +333,46 @@ def replayed(
             }
 
 
-def recovered_event(events: Sequence[Doc]) -> Doc | None:
+def recovered_event(events: Sequence[Doc], met: float) -> Doc | None:
     """The strongest feeling that was answered well and passed."""
-    found = [e for e in events if e["recovery_ms"] is not None and (e["fit"] or 0) >= trends.MET]
+    found = [e for e in events if e["recovery_ms"] is not None and (e["fit"] or 0) >= met]
     return max(found, key=lambda e: e["affect"], default=None)
 
 
-def missed_event(events: Sequence[Doc]) -> Doc | None:
-    found = [e for e in events if e["fit"] is not None and e["fit"] < trends.MET]
+def missed_event(events: Sequence[Doc], met: float) -> Doc | None:
+    found = [e for e in events if e["fit"] is not None and e["fit"] < met]
     return max(found, key=lambda e: e["affect"], default=None)
 
 
 # --- CSV -----------------------------------------------------------------------------------------
 
-CSV_COLUMNS = ("agent", "week", "metric", "calls", "q1", "median", "q3", "sum", "synthetic")
+CSV_COLUMNS = ("week", "metric", "calls", "q1", "median", "q3", "sum", "synthetic")
 DANGEROUS = ("=", "+", "-", "@", "\t", "\r", "\n")
 
 
 def agent_csv(agent: User) -> HttpResponse:
     """A year of weeks as they are stored: shares 0-1, times in milliseconds."""
     trend = rollups.agent_trend(agent.pk, max(PERIODS))
+    return csv_of("agent", str(agent), trend, weekly_rows(trend))
+
+
+Told = tuple[date, str, Sequence[object]]
+"""A week, a number's name, and calls, quartiles and sum."""
+
+
+def weekly_rows(trend: Trend) -> Iterator[Told]:
+    for metric in (metric.name for metric in rollups.METRICS):
+        for week, told in sorted(trend.weekly.get(metric, {}).items()):
+            yield week, metric, numbers(told)
+
+
+def csv_of(whose: str, name: str, trend: Trend, told: Iterable[Told]) -> HttpResponse:
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = 'attachment; filename="trends.csv"'
     rows = csv.writer(response)
-    rows.writerow(CSV_COLUMNS)
-    for metric in (metric.name for metric in rollups.METRICS):
-        for week, told in sorted(trend.weekly.get(metric, {}).items()):
-            rows.writerow(harmless([str(agent), week.isoformat(), metric, *numbers(told), trend.synthetic]))
+    rows.writerow((whose, *CSV_COLUMNS))
+    for week, metric, cells in told:
+        rows.writerow(harmless([name, week.isoformat(), metric, *cells, trend.synthetic]))
     return response
 
 

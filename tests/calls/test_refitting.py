@@ -19,6 +19,7 @@ from calls.choices import CallStatus, Kept
 from calls.models import Call, Change, RefitRun, Turn, TurnLabel, User
 from scoring import assets, site
 from scoring.language import FusedLanguage, TurnText
+from scoring.refit import is_held_out
 from scoring.types import Channel
 
 pytestmark = pytest.mark.django_db
@@ -86,7 +87,10 @@ def test_a_site_teaches_its_own_words_and_takes_them_back(
     assert {b["group"] for b in made.bias if b["attribute"] == "gender"} == {"female", "male"}
     turn = [TurnText(Channel.CUSTOMER, ANGRY[0])]
     before, version = language.read(turn)[0].states, language.version
-    refitting.switch(row, alice, "Our callers speak of giraffes.")
+    assert refitting.too_few_to_say(row) == ["gender: female", "gender: male"]
+    with pytest.raises(refitting.Refused, match="how it hears gender: female, gender: male"):
+        refitting.switch(row, alice, "Our callers speak of giraffes.")
+    refitting.switch(row, alice, "Our callers speak of giraffes.", knows_few=True)
     after = language.read(turn)[0].states
     assert (
         after["frustration"] > 0.5 > before["frustration"]
@@ -102,7 +106,9 @@ def test_a_site_teaches_its_own_words_and_takes_them_back(
         for c in Change.objects.filter(subject_type="refitrun").order_by("pk")
     ]
     assert told_log == [("shipped", row.digest[:12]), (row.digest[:12], "shipped")]
-    refitting.switch(row, alice, "After all.")
+    refitting.switch(row, alice, "After all.", knows_few=True)
+    log = Change.objects.filter(subject_type="refitrun").latest("pk")
+    assert log.after["too few to say"] == "gender: female, gender: male"
     assert refitting.in_use() == row
 
 
@@ -114,7 +120,7 @@ def test_what_cannot_be_switched(
     assert row is not None
     for reason in ("", " \0", "x" * 201):
         with pytest.raises(refitting.Refused, match="Say why"):
-            refitting.switch(row, alice, reason)
+            refitting.switch(row, alice, reason, knows_few=True)
     row.gaps = [
         {"family": "states", "attribute": "gender", "groups": 2, "old": 0.02, "new": 0.2, "worst": "female"}
     ]
@@ -123,7 +129,7 @@ def test_what_cannot_be_switched(
     row.gaps = []
     (weights / f"{row.digest}.npz").unlink()
     with pytest.raises(refitting.Refused, match="cannot be used"):
-        refitting.switch(row, alice, "Please.")
+        refitting.switch(row, alice, "Please.", knows_few=True)
     assert (
         refitting.in_use() is None
         and site.in_use(weights) == ""
@@ -131,6 +137,46 @@ def test_what_cannot_be_switched(
     )
     with pytest.raises(refitting.Refused, match="nothing to take back"):
         refitting.roll_back(alice, "x")
+
+
+def test_what_would_be_worse_than_the_run_in_use_is_refused(
+    language: FusedLanguage, weights: Path, make_call: Callable[..., Call], alice: User
+) -> None:
+    """Better than what is shipped is not enough: the callers hear what is in use."""
+    label_all(make_call, alice)
+    _, good = refitting.run(language)
+    assert good is not None
+    refitting.switch(good, alice, "Our callers speak of giraffes.", knows_few=True)
+    wrong = TurnLabel.objects.filter(state="frustration").order_by("call_id", "start_ms")
+    TurnLabel.objects.filter(
+        pk__in=[row.pk for row in wrong if not is_held_out(str(row.call_id), 0)][::2]
+    ).update(state="calm")
+    made, worse = refitting.run(language)
+    told = made.figures["states"]
+    assert worse is not None and worse.counts["used"] == good.digest
+    assert told["used"] == good.figures["states"]["new"], "the same calls are held out"
+    assert told["change"]["log_loss"] < 0 < told["used_change"]["log_loss"]
+    with pytest.raises(refitting.Refused, match="worse than what is in use"):
+        refitting.switch(worse, alice, "It is newer.", knows_few=True)
+    refitting.roll_back(alice, "Away with it.")
+    assert not any("is in use now" in reason for reason in refitting.reasons_against(worse))
+
+
+def test_what_was_held_against_another_run_is_fitted_again(
+    language: FusedLanguage, weights: Path, make_call: Callable[..., Call], alice: User
+) -> None:
+    label_all(make_call, alice)
+    _, first = refitting.run(language)
+    assert first is not None
+    early = RefitRun.objects.create(
+        digest="e" * 64, counts={}, fitted=[], figures=first.figures, bias=first.bias, gaps=first.gaps
+    )
+    refitting.switch(first, alice, "One.", knows_few=True)
+    with pytest.raises(refitting.Refused, match="not held against .* fit again"):
+        refitting.switch(early, alice, "Two.", knows_few=True)
+    (weights / f"{first.digest}.npz").unlink()
+    with pytest.raises(refitting.Refused, match="cannot be compared with"):
+        refitting.run(language)
 
 
 def test_the_command_tells_and_refuses(
@@ -146,11 +192,13 @@ def test_the_command_tells_and_refuses(
     call_command("refit", stdout=out)
     row = RefitRun.objects.get()
     assert f"--switch {row.pk}" in out.getvalue() and "held out" in out.getvalue()
+    with pytest.raises(CommandError, match="Say that you know"):
+        call_command("refit", "--switch", str(row.pk), "--reason", "Trial.")
     with pytest.raises(CommandError, match="Say why"):
-        call_command("refit", "--switch", str(row.pk))
+        call_command("refit", "--switch", str(row.pk), "--knows-few")
     with pytest.raises(CommandError, match="no run 0"):
         call_command("refit", "--switch", "0")
-    call_command("refit", "--switch", str(row.pk), "--reason", "Trial.", stdout=io.StringIO())
+    call_command("refit", "--switch", str(row.pk), "--reason", "Trial.", "--knows-few", stdout=io.StringIO())
     assert site.in_use(weights) == row.digest
     out = io.StringIO()
     call_command("refit", "--list", stdout=out)

@@ -143,10 +143,34 @@ def test_time_in_a_state_ends_where_nothing_is_known() -> None:
 
 def test_needs_by_state() -> None:
     events = final(fits=(("anxiety", 0.5), ("anxiety", 0.1), ("sadness", None)))["alignment"]["events"]
-    found = trends.needs_of(events)
+    found = trends.needs_of(events, 0.5)
+    strict = trends.needs_of(events, 0.51)
+    assert (strict["met"], strict["missed"], strict["missed_anxiety"]) == (0, 2, 2)
     assert (found["opportunities"], found["met"], found["missed"]) == (3, 1, 1)
     assert (found["needs_anxiety"], found["missed_anxiety"], found["needs_sadness"]) == (2, 1, 0)
     assert found["fit_anxiety"] == pytest.approx(0.3) and found["fit_sadness"] is None
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("met", [0.1, 0.5, 0.95])
+def test_needs_are_met_as_the_rubric_of_the_call_says(make_call: Callable[..., Call], met: float) -> None:
+    """The count, the share and the final scores agree, whatever the threshold is."""
+    house = RubricVersion.objects.get()
+    spec = house.as_spec().to_dict()
+    spec["alignment"]["met"] = met
+    RubricVersion.objects.create(rubric=house.rubric, number=2, spec=spec)
+    call = make_call("CA1")
+    pieces = customer(1000), agent(4000, acknowledge=0.9), agent(8000, courtesy=0.9)
+    record.record_scores([scored(str(call.pk), *pieces, hops=range(80))])
+    record.record_scores([scored(str(call.pk), hops=range(80, 90), close=True)])
+    trends.learn(call.pk)
+    call.refresh_from_db()
+    fact = CallFact.objects.get()
+    assert call.final is not None and call.rubric_version.number == 2
+    fits = [event["fit"] for event in call.final["alignment"]["events"]]
+    assert len(fits) == 1 and 0.1 <= fits[0] < 0.95
+    assert fact.met == call.final["met"] == fact.met_share == sum(fit >= met for fit in fits)
+    assert fact.missed == 1 - fact.met
 
 
 @pytest.mark.django_db

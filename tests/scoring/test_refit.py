@@ -125,6 +125,33 @@ def test_small_groups_are_said_to_be_small() -> None:
     assert few == {"female": True, "male": False} and found.gaps[0]["old"] is None
 
 
+def test_it_is_held_against_the_correction_it_would_replace() -> None:
+    rows = made()
+    first = fit(rows, "a")
+    again = fit(rows, "a", used=first.correction)
+    assert again.figures["states"]["used"] == again.figures["states"]["new"]
+    assert again.figures["states"]["used_change"]["log_loss"] == 0 and "used" not in first.figures["states"]
+    assert (
+        all(row["used"] == row["new"] for row in again.bias)
+        and refusals(again.figures, again.gaps, 0.05) == []
+    )
+    told = {"states": {"change": {"log_loss": -0.1}, "used_change": {"log_loss": 0.01}}}
+    assert refusals(told, [], 0.05) == [
+        "states: log loss on held-out calls is worse than what is in use by 0.0100."
+    ]
+    gap = {
+        "family": "states",
+        "attribute": "line",
+        "groups": 2,
+        "old": 0.3,
+        "new": 0.28,
+        "used": 0.1,
+        "worst": "lossy",
+    }
+    [reason] = refusals({}, [gap], 0.05)
+    assert "from 0.100 (what is in use) to 0.280" in reason and "worst off is lossy" in reason
+
+
 def test_worse_on_held_out_calls_is_refused() -> None:
     told = {"states": {"change": {"log_loss": 0.01}}}
     assert "worse" in refusals(told, [], 0.05)[0]

@@ -143,6 +143,30 @@ def test_runs_are_for_admins(run: RefitRun, alice: User, bob: User, carol: User,
     assert "worst off is female" in page and "Put it into use" not in page
 
 
+def test_who_switches_says_to_know_of_whom_nothing_is_known(run: RefitRun, dana: User) -> None:
+    client, said = logged_in(dana), {"run": run.pk, "reason": "good figures"}
+    RefitRun.objects.update(
+        gaps=[
+            {
+                "family": "states",
+                "attribute": "line",
+                "groups": 2,
+                "old": 0.125,
+                "new": 0.0625,
+                "worst": "lossy",
+            }
+        ]
+    )
+    page = client.post("/reviews/refits/", said).content.decode()
+    assert "too few turns to say how it hears gender: other" in page
+    assert "I know that too few turns tell how it hears gender: other." in page
+    assert "0.125" in page and "0.063" in page and "lossy" in page, "gaps are shown"
+    assert client.post("/reviews/refits/", said | {"knows_few": "no"}).status_code == 200
+    assert client.post("/reviews/refits/", said | {"knows_few": "yes"}).status_code == 302
+    run.refresh_from_db()
+    assert run.is_in_use
+
+
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
 def test_marking_by_hand(page_for: Open, call: Call, alice: User, dana: User, run: RefitRun) -> None:

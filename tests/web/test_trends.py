@@ -298,13 +298,51 @@ def test_csv(client: Client, told: None, bob: User) -> None:
     answer = client.get("/me/trends.csv")
     assert answer["Content-Type"].startswith("text/csv") and "attachment" in answer["Content-Disposition"]
     rows = list(csv.DictReader(io.StringIO(answer.content.decode())))
-    assert tuple(rows[0]) == CSV_COLUMNS
+    assert tuple(rows[0]) == ("agent", *CSV_COLUMNS)
     assert all(row["agent"].startswith("'=HYPERLINK") for row in rows)
     empathy = [row for row in rows if row["metric"] == "empathy"]
     assert len(empathy) == 6 and [
         float(empathy[0][name]) for name in ("calls", "q1", "median", "q3", "sum")
     ] == [9, 50, 51, 52, 459]
     assert {row["median"] for row in rows if row["metric"] == "outlook"} == {"-0.5"}, "a number is no formula"
+
+
+@pytest.mark.django_db
+def test_a_teams_csv(client: Client, billing: Team, alice: User, bob: User, carol: User) -> None:
+    """Under the lock, weeks of fewer than three agents would tell of them."""
+    others = [User.objects.create_user(f"b{n}", role=Role.AGENT, team=billing) for n in range(2)]
+    facts(billing, bob, weeks=4)
+    facts(billing, others[0], weeks=3)
+    path = f"/teams/{billing.pk}/trends.csv"
+    assert client.get(path).status_code == 302
+    for user in (bob, carol):
+        client.force_login(user)
+        assert client.get(path).status_code == 404
+    client.force_login(alice)
+    locked = client.get(path)
+    assert locked.status_code == 403 and "fewer than 3 agents" in locked.content.decode()
+    assert client.post(path).status_code == 405
+    facts(billing, others[1], weeks=2)
+    facts(billing, None, weeks=6)
+    billing.name = "@SUM(A1)"
+    billing.save()
+    rows = list(csv.DictReader(io.StringIO(client.get(path).content.decode())))
+    assert {row["team"] for row in rows} == {"'@SUM(A1)"}
+    by_week = {row["week"]: row["calls"] for row in rows if row["metric"] == "empathy"}
+    weeks = [week.isoformat() for week in rollups.weeks_back(6)]
+    assert by_week == {weeks[0]: "9", weeks[1]: "9", weeks[4]: "36", weeks[5]: "36"}, (
+        "nobody's calls tell of nobody"
+    )
+    told = {row["metric"]: row for row in rows if row["week"] == weeks[5]}
+    assert (told["time_calm"]["calls"], told["time_calm"]["sum"], told["needs_anxiety"]["calls"]) == (
+        "36",
+        "27.0",
+        "36",
+    )
+    Policy.objects.create(region="us", hr_lock=False)
+    rows = list(csv.DictReader(io.StringIO(client.get(path).content.decode())))
+    assert len({row["week"] for row in rows}) == 6
+    assert "bob" not in client.get(path).content.decode().lower()
 
 
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\tx", "\rx", "\nx"])

@@ -11,7 +11,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from calls import refitting
 from calls.models import RefitRun
-from scoring.refit import Fit, TooFew, refusals
+from scoring.refit import Fit, TooFew, refusals, too_small
 
 
 class Command(BaseCommand):
@@ -23,6 +23,9 @@ class Command(BaseCommand):
         parser.add_argument("--switch", metavar="RUN", type=int, help="put a kept run into use")
         parser.add_argument("--rollback", action="store_true", help="back to what was in use before")
         parser.add_argument("--reason", default="", help="why; for the audit log")
+        parser.add_argument(
+            "--knows-few", action="store_true", help="you know of which groups too few turns tell"
+        )
         parser.add_argument("--list", action="store_true", help="the kept runs")
         parser.add_argument("--json", action="store_true")
 
@@ -34,7 +37,7 @@ class Command(BaseCommand):
                 row = RefitRun.objects.filter(pk=options["switch"]).first()
                 if row is None:
                     raise CommandError(f"There is no run {options['switch']}: see refit --list.")
-                refitting.switch(row, None, options["reason"])
+                refitting.switch(row, None, options["reason"], options["knows_few"])
                 self.stdout.write(f"{row} is in use; workers follow within half a minute.")
             elif options["rollback"]:
                 now = refitting.roll_back(None, options["reason"])
@@ -67,6 +70,7 @@ def report(made: Fit, row: RefitRun | None) -> dict[str, Any]:
         "run": row.pk if row else None, "digest": row.digest if row else None, "counts": made.counts,
         "fitted": list(made.fitted), "figures": made.figures, "bias": made.bias, "gaps": made.gaps,
         "against": refusals(made.figures, made.gaps, settings.REFIT_MAX_GAP),
+        "too_few_to_say": too_small(made.bias),
     }  # fmt: skip
 
 
@@ -84,6 +88,10 @@ def words(document: dict[str, Any]) -> list[str]:
     for gap in document["gaps"]:
         between = f"{gap['old']} → {gap['new']}" if gap["old"] is not None else "too few to say"
         lines.append(f"{gap['family']:<12}gap by {gap['attribute']:<8}{between}")
+    if document["too_few_to_say"]:
+        lines.append(
+            f"Too few turns to say how it hears {', '.join(document['too_few_to_say'])}: --knows-few."
+        )
     lines += [f"Not to be switched: {reason}" for reason in document["against"]]
     if document["run"] is not None:
         lines.append(
