@@ -212,7 +212,7 @@ _MOMENT_FIELDS = (
 def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
     """Alerts follow the view until somebody acts on one: that one stays as it was. Returns them all."""
     stored = {row.cause: row for row in _alerts(call)}
-    fresh = {c.cause: _alert_fields(c) for c in causes}
+    fresh = {c.cause: _alert_fields(c) for c in causes if c.episode == 1}
     changed = [cause for cause, row in stored.items() if _is_open(row) and _told(row) != fresh.get(cause)]
     new = [cause for cause in fresh if cause not in stored]
     if not changed and not new:
