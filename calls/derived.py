@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
+from itertools import count
 from operator import or_
 from typing import Any
 
@@ -30,6 +31,7 @@ from calls.models import (
 from calls.models.rubrics import spec_of
 from calls.push import Event
 from scoring import types as t
+from scoring.alerts import about
 from scoring.rubric import RubricSpec, default_rubric
 from scoring.view import view as view_of
 
@@ -135,7 +137,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     before = call.view
     call.view = wire.view_doc(view, closed=closed)
     were_alerts = before.get("alerts", bool(before))  # stored views of old do not say: look
-    alerts = _write_alerts(call, view.alerts) if view.alerts or were_alerts else []
+    alerts = _write_alerts(call, view.alerts, spec) if view.alerts or were_alerts else []
     nudges = wire.nudge_docs(view.nudges)
     if nudges != before.get("nudges", []):
         _replace_nudges(call, view.nudges)
@@ -204,23 +206,52 @@ _MOMENT_FIELDS = (
 )  # fmt: skip
 
 
-def _write_alerts(call: Call, causes: Iterable[t.AlertCause]) -> list[wire.Doc]:
+Key = tuple[str, int]
+"""A cause and its episode."""
+
+
+def _write_alerts(call: Call, causes: Sequence[t.AlertCause], spec: RubricSpec) -> list[wire.Doc]:
     """Alerts follow the view until somebody acts on one: that one stays as it was. Returns them all."""
-    stored = {row.cause: row for row in _alerts(call)}
-    fresh = {c.cause: _alert_fields(c) for c in causes}
-    changed = [cause for cause, row in stored.items() if _is_open(row) and _told(row) != fresh.get(cause)]
-    new = [cause for cause in fresh if cause not in stored]
-    if not changed and not new:
-        return wire.alert_docs(stored.values())
+    stored = list(_alerts(call))
+    waiting = {(row.cause, row.episode): row for row in stored if _is_open(row)}
+    fresh = _beside([row for row in stored if not _is_open(row)], causes, spec)
+    gone = [row.pk for key, row in waiting.items() if key not in fresh]
+    changed = {row.pk: fresh[key] for key, row in waiting.items() if fresh.get(key, _told(row)) != _told(row)}
+    new = [key for key in fresh if key not in waiting]
+    if not (gone or changed or new):
+        return wire.alert_docs(stored)
     # Somebody may be acting on one just now: the database decides whether it is still open.
     still_open = Alert.objects.filter(call=call, acknowledged_at=None, acknowledged_by=None)
-    still_open.filter(cause__in=set(changed) - fresh.keys()).delete()
-    for cause in fresh.keys() & set(changed):
-        still_open.filter(cause=cause).update(**fresh[cause])
-    rows = [Alert(call=call, cause=cause, **fresh[cause]) for cause in new]
+    still_open.filter(pk__in=gone).delete()
+    for pk, fields in changed.items():
+        still_open.filter(pk=pk).update(**fields)
+    rows = [Alert(call=call, cause=cause, episode=n, **fresh[cause, n]) for cause, n in new]
     Alert.objects.bulk_create(rows, ignore_conflicts=True)
     webhooks.alerts_raised(call, rows)
     return wire.alert_docs(_alerts(call))
+
+
+def _beside(
+    kept: Sequence[Alert], causes: Sequence[t.AlertCause], spec: RubricSpec
+) -> dict[Key, dict[str, Any]]:
+    """The causes that are none of those somebody acted on, numbered in the order of time beside them."""
+    out: dict[Key, dict[str, Any]] = {}
+    taken = {(row.cause, row.episode) for row in kept}
+    for cause in sorted(causes, key=lambda c: (c.t_ms, c.cause)):
+        if any(_is_of(row, cause, spec) for row in kept):
+            continue
+        n = next(n for n in count(1) if (cause.cause, n) not in taken and (cause.cause, n) not in out)
+        out[cause.cause, n] = _alert_fields(cause)
+    return out
+
+
+def _is_of(row: Alert, cause: t.AlertCause, spec: RubricSpec) -> bool:
+    """Whether an alert is of this episode. Pieces that come late may move one: what lies between two
+    episodes belongs to the nearest."""
+    near = spec.alerting.again_ms
+    until_ms = row.t_ms if cause.until_ms is None else cause.until_ms
+    same = about(row.cause, spec) == about(cause.cause, spec)
+    return same and cause.begin_ms - near < row.t_ms < until_ms + near
 
 
 def _alerts(call: Call) -> QuerySet[Alert]:

@@ -35,31 +35,30 @@ class BadRequest(ValueError):
 
 def acknowledge(alert: Alert, user: User) -> None:
     """Somebody is looking after it. Said twice, the first one stays."""
-    _alerts(alert.call, cause=alert.cause, acknowledged_at=None)(
-        acknowledged_at=timezone.now(), acknowledged_by=user
-    )
+    _change(alert, acknowledged_at=None)(acknowledged_at=timezone.now(), acknowledged_by=user)
 
 
 def resolve(alert: Alert, user: User, words: str = "") -> None:
     """It is dealt with; `words` say how (up to 200 characters)."""
     said = text(words, 200, _("What was done"), empty=True)
     acknowledge(alert, user)
-    _alerts(alert.call, cause=alert.cause, resolved_at=None)(
-        resolved_at=timezone.now(), resolved_by=user, resolution=said
-    )
+    _change(alert, resolved_at=None)(resolved_at=timezone.now(), resolved_by=user, resolution=said)
 
 
-def _alerts(call: Call, **which: Any) -> Any:
+def _change(alert: Alert, **still: Any) -> Any:
+    """What sets its values, if it is `still` so."""
+    call = alert.call
+
     def change(**values: Any) -> None:
         with transaction.atomic():
             # One at a time with a worker that records: its view must not tell of before, afterwards.
             locked = locked_call(call)
-            if not Alert.objects.filter(call=call, **which).update(**values):
+            if not Alert.objects.filter(pk=alert.pk, **still).update(**values):
                 return
             rows = Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
             docs = wire.alert_docs(rows)
             if "resolved_at" in values:
-                webhooks.alert_resolved(locked, next(row for row in rows if row.cause == which["cause"]))
+                webhooks.alert_resolved(locked, next(row for row in rows if row.pk == alert.pk))
             _tell(call, {"type": "alerts", "alerts": docs}, agent=False)
             retile(locked, alerts_open=wire.open_alerts(docs))
 

@@ -39,14 +39,19 @@ class Refused(ValueError):
 
 
 def alerts_raised(call: Call, alerts: Sequence[Alert]) -> None:
-    """Inside the transaction that wrote them. One cause is told once a call, however often it is written."""
+    """Inside the transaction that wrote them. One episode is told once, however often it is written."""
     for hook in _hooks(call, HookEvent.ALERT_RAISED) if alerts else ():
-        _put(hook, call, HookEvent.ALERT_RAISED, {a.cause: alert_body(call, a) for a in alerts})
+        _put(hook, call, HookEvent.ALERT_RAISED, {_key(a): alert_body(call, a) for a in alerts})
 
 
 def alert_resolved(call: Call, alert: Alert) -> None:
     for hook in _hooks(call, HookEvent.ALERT_RESOLVED):
-        _put(hook, call, HookEvent.ALERT_RESOLVED, {alert.cause: alert_body(call, alert)})
+        _put(hook, call, HookEvent.ALERT_RESOLVED, {_key(alert): alert_body(call, alert)})
+
+
+def _key(alert: Alert) -> str:
+    """A first episode's is its cause alone, as it was before there were others."""
+    return alert.cause if alert.episode == 1 else f"{alert.cause}#{alert.episode}"
 
 
 def call_finished(call: Call) -> None:
@@ -99,6 +104,7 @@ def alert_body(call: Call, alert: Alert) -> dict[str, Any]:
     return call_body(call) | {
         "alert": {
             "cause": alert.cause,
+            "episode": alert.episode,
             "severity": alert.severity,
             "t_ms": alert.t_ms,
             "resolved_at": alert.resolved_at.isoformat() if alert.resolved_at else None,

@@ -51,6 +51,7 @@ def moment_doc(moment: Moment | MomentPoint) -> Doc:
 def alert_doc(alert: Alert) -> Doc:
     return {
         "cause": alert.cause,
+        "episode": alert.episode,
         "t_ms": alert.t_ms,
         "title": alert.title,
         "quote": alert.quote,
@@ -65,7 +66,7 @@ def alert_doc(alert: Alert) -> Doc:
 
 def alert_docs(alerts: Iterable[Alert]) -> list[Doc]:
     """In the order of time; in one order, so that an event and a snapshot say the same."""
-    return [alert_doc(alert) for alert in sorted(alerts, key=lambda a: (a.t_ms, a.cause))]
+    return [alert_doc(alert) for alert in sorted(alerts, key=lambda a: (a.t_ms, a.cause, a.episode))]
 
 
 def open_alerts(docs: Iterable[Doc]) -> int:

@@ -91,6 +91,18 @@ class Fault:
     turn_start_ms: int | None = None
 
 
+@dataclass(frozen=True)
+class Unanswered:
+    """A need that was settled without an answer, as it stood then: a later answer does not undo it."""
+
+    t_ms: int
+    """When it was settled."""
+    known_ms: int
+    """When the turn that settled it was known to be over."""
+    need_ms: int
+    affect: float
+
+
 @dataclass
 class Chance:
     """An opportunity while it is being followed."""
@@ -153,6 +165,7 @@ class EmpathyTrack:
     high: float | None
     form: tuple[tuple[int, float], ...] = ()
     """(ms, mean R of the last FORM_OF settled opportunities as it stood then), for cues that fade."""
+    unanswered: tuple[Unanswered, ...] = ()
 
 
 def track(
@@ -173,6 +186,9 @@ class _Meter:
         self.feelings = {f.turn.start_ms: f for f in felt.feelings}
         self.chances: list[Chance] = []
         self.open: list[Chance] = []
+        self.settled: list[Chance] = []
+        """By the agent's last turn, which may still go on."""
+        self.unanswered: list[Unanswered] = []
         self.faults: list[Fault] = []
         self.points: list[EmpathyPoint] = []
         self.lines: list[Counter[str]] = []
@@ -192,6 +208,7 @@ class _Meter:
         ]
 
     def hear(self, exchange: Exchange) -> None:
+        self._agent_is_done(exchange.turns[0].end_ms)
         self._silences(exchange.start_ms)
         self.said += exchange.turns
         if exchange.channel is Channel.AGENT:
@@ -243,11 +260,20 @@ class _Meter:
             chance.left -= 1
             if len(chance.answers) >= rules.window_turns and chance.closed_ms is None:
                 chance.closed_ms = exchange.end_ms
+                self.settled.append(chance)
             if not chance.left:
                 self.open.remove(chance)
         for turn in exchange.turns:
             self._harm(turn)
         self._courtesy(exchange.turns)
+
+    def _agent_is_done(self, now_ms: int) -> None:
+        """Nothing more can be added to the turn that settled these."""
+        for c in self.settled:
+            if c.closed_ms is not None and c.response(self.rubric) < self.rubric.penalties.ignored_below:
+                known_ms = min(now_ms, c.closed_ms + self.rubric.timing.turn_gap_ms)
+                self.unanswered.append(Unanswered(c.closed_ms, known_ms, c.t_ms, c.affect))
+        self.settled.clear()
 
     def _ignored(self) -> list[Fault]:
         """Settled opportunities without an answer; one that is answered after all is taken back."""
@@ -373,6 +399,9 @@ class _Meter:
             for chance in self.open:
                 if chance.answers and chance.closed_ms is None:  # without a turn nobody is to blame
                     chance.closed_ms = end_ms
+                    self.settled.append(chance)
+        if closed or not talk or end_ms - talk[-1].end_ms > self.rubric.timing.turn_gap_ms:
+            self._agent_is_done(end_ms)
         self._silences(end_ms + 1)
         done = [c for c in self.chances if c.closed_ms is not None]
         parts = self.components(end_ms, done)
@@ -393,6 +422,7 @@ class _Meter:
             low=low,
             high=high,
             form=tuple(self.form),
+            unanswered=tuple(self.unanswered),
         )
 
     def _silences(self, before_ms: int) -> None:

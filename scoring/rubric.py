@@ -7,6 +7,7 @@ weights, thresholds, phrases, nudges and alerts that `view` and `language` use. 
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -32,6 +33,20 @@ AGENT_LABELS = (*BEHAVIOUR_NAMES, *AGENT_CUES)
 MOMENTS = ("caller-stops", "silence", "interrupted")
 MAX_PLAYBOOK = 2
 """More ways to say a cue than this and nobody reads them while talking."""
+ALERT_CAUSES = (
+    "distress-high",
+    "unanswered",
+    "dismissive",
+    "blaming",
+    "silence",
+    "escalation",
+    "escalation-person",
+    "escalation-complaint",
+    "escalation-leave",
+)
+"""Causes of alerts besides the ids of `Alerting.lasting`."""
+MAX_LASTING = 20
+RULE_ID = re.compile(r"[a-z0-9-]{1,40}")
 VOICE_CLASSES = ("angry", "disgust", "fear", "happy", "neutral", "sad")
 
 
@@ -221,12 +236,34 @@ class Nudging:
 
 
 @dataclass(frozen=True)
+class LastingRule:
+    """A state that lasts so long is an alert. The id is its cause."""
+
+    id: str
+    state: str = field(metadata={"allowed": DISTRESS_NAMES})
+    seconds: int = number(5, 3600)
+    intensity: float = share()
+    """How strong it must be to begin with."""
+    unanswered: bool
+    """Only where the agent had a turn and nothing in it fitted (R below `Penalties.ignored_below`)."""
+
+
+@dataclass(frozen=True)
 class Alerting:
     distress: float = share()
     sustained_ms: int = number(0, 600_000)
     harm_strength: float = share()
     escalation: float = share()
     silence_ms: int = number(1000, 600_000)
+    unanswered: float = later(0.5)
+    """How strong a settled need must have been for its missing answer to be an alert."""
+    dip: float = later(0.1)
+    """So far below its `intensity` a lasting state may fall without having ended."""
+    again_ms: int = later(120_000, 10_000, 3_600_000)
+    """So long must a cause have been away before its return is a new alert."""
+    lasting: tuple[LastingRule, ...] = ()
+    switched_off: tuple[str, ...] = ("unanswered",)
+    """Causes that raise nothing. Versions from before there was "unanswered" do without it."""
 
 
 @dataclass(frozen=True)
@@ -430,6 +467,7 @@ def _check_whole(spec: RubricSpec) -> list[str]:
         for r in spec.nudging.rules
         if len(r.phrases) > MAX_PLAYBOOK
     ]
+    problems += _alert_problems(spec.alerting)
     for phrase in spec.phrases:
         labels = CUSTOMER_LABELS if phrase.who == Channel.CUSTOMER else AGENT_LABELS
         if phrase.says not in labels:
@@ -442,6 +480,26 @@ def _check_whole(spec: RubricSpec) -> list[str]:
                 compile_pattern(pattern)
             except PatternError as error:
                 problems.append(f"phrases.{phrase.id}: {error}")
+    return problems
+
+
+def _alert_problems(rules: Alerting) -> list[str]:
+    ids = [rule.id for rule in rules.lasting]
+    allowed = (*ALERT_CAUSES, *ids)
+    problems = [
+        f"alerting.lasting.{i}.id: must be 1 to 40 small letters, digits and hyphens"
+        for i in ids
+        if not RULE_ID.fullmatch(i)
+    ]
+    problems += [f"alerting.lasting.{i}.id: is the name of another alert" for i in ids if i in ALERT_CAUSES]
+    problems += _repeated("alerting.lasting", ids)
+    if len(ids) > MAX_LASTING:
+        problems.append(f"alerting.lasting: at most {MAX_LASTING} rules, not {len(ids)}")
+    problems += [
+        f"alerting.switched_off: there is no alert {i!r}; one of {', '.join(allowed)}"
+        for i in rules.switched_off
+        if i not in allowed
+    ]
     return problems
 
 

@@ -26,6 +26,12 @@ RELIEF = 0.75
 ANGER_BOOST = 0.3
 DISAGREEMENT_COST = 0.5
 WORTH_TELLING = 0.12
+STATE_WORDS = {
+    State.FRUSTRATION: "Frustrated",
+    State.ANXIETY: "Anxious",
+    State.CONFUSION: "Confused",
+    State.SADNESS: "Sad",
+}
 
 
 @dataclass(frozen=True)
@@ -66,6 +72,18 @@ class Trace:
         """The last point at or before a time."""
         n = bisect_right(self._times, t_ms)
         return self.points[n - 1] if n else None
+
+    def began(self, t_ms: int) -> int:
+        """When the state shown at a time began; points where it was unsure do not end it."""
+        n = bisect_right(self._times, t_ms)
+        if not n:
+            return t_ms
+        state, begin = self.points[n - 1].state, self.points[n - 1].t_ms
+        for point in reversed(self.points[:n]):
+            if point.state not in (state, State.UNSURE):
+                break
+            begin = point.t_ms
+        return begin
 
 
 def trace(turns: Sequence[Turn], voice: Sequence[VoiceState], rules: FusionRules) -> Trace:

@@ -307,14 +307,20 @@ class NudgeCandidate:
 
 @dataclass(frozen=True)
 class AlertCause:
-    """A reason for a supervisor to look. Key in a call: cause."""
+    """A reason for a supervisor to look. Key in a call: cause and episode."""
 
     cause: str
-    """e.g. "distress-high", "dismissive", "silence": one alert per cause."""
+    """e.g. "distress-high", "dismissive", "silence": one alert per cause and episode."""
     t_ms: int
     title: str
     quote: str
     severity: Risk
+    episode: int = 1
+    """Counts from 1: a cause that has clearly left and comes back is a new one."""
+    begin_ms: int = 0
+    """When what it is about began …"""
+    until_ms: int | None = None
+    """… and when that was last so; None while it is."""
 
 
 @dataclass(frozen=True)

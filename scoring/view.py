@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import attrgetter
 
-from .alerts import alerts, telling
+from .alerts import OF_DISTRESS, about, alerts, telling
 from .alignment import alignment
-from .behaviour import TalkPattern, exchanges, is_announced, talk_pattern
+from .behaviour import exchanges, is_announced, talk_pattern
 from .empathy import EmpathyTrack, track
 from .listen import UNTOLD_MS
 from .nudges import Wanted, nudges
 from .outlook import OutlookFit, outlook
 from .rubric import RubricSpec
-from .states import StatePoint, Trace, trace
+from .states import STATE_WORDS, StatePoint, Trace, trace
 from .summary import summary
 from .types import (
     HELPING,
@@ -28,12 +28,6 @@ from .types import (
     VoiceState,
 )
 
-STATE_WORDS = {
-    State.FRUSTRATION: "Frustrated",
-    State.ANXIETY: "Anxious",
-    State.CONFUSION: "Confused",
-    State.SADNESS: "Sad",
-}
 ANGRY_FROM = 0.8
 """Frustration this strong is called angry."""
 MISSING_WORDS = {
@@ -73,10 +67,10 @@ def view(
     pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, closed, paused)
     talk = exchanges(said, rubric.timing)
     empathy = track(talk, felt, pattern, rubric, now_ms, closed)
-    longest = longest_unexplained(pattern, said, rubric)
-    raised = alerts(said, felt, empathy.faults, longest, rubric)
+    quiet = [s for s in pattern.silences if not is_announced(s, said, rubric.timing)]
+    raised = alerts(said, talk, felt, empathy, quiet, rubric)
     risk = risk_of(felt, raised, rubric, now_ms)
-    about, standing = summary(said)
+    asked, standing = summary(said)
     fit = alignment(talk, felt, empathy.opportunities, pattern.timing, rubric, now_ms, closed)
     return CallView(
         moments=moments(felt, empathy),
@@ -95,7 +89,7 @@ def view(
         components=empathy.components,
         alignment=fit,
         outlook=outlook(felt, fit, rubric, fitted),
-        about=about,
+        about=asked,
         standing=standing,
     )
 
@@ -163,12 +157,6 @@ def moments(felt: Trace, empathy: EmpathyTrack) -> tuple[Moment, ...]:
     return tuple(out)
 
 
-def longest_unexplained(pattern: TalkPattern, turns: Sequence[Turn], rubric: RubricSpec) -> tuple[int, int]:
-    """(ms, start) of the longest silence that nobody announced; (0, 0) when there is none."""
-    quiet = [s for s in pattern.silences if not is_announced(s, turns, rubric.timing)]
-    return max(((s.end_ms - s.start_ms, s.start_ms) for s in quiet), default=(0, 0))
-
-
 def risk_of(felt: Trace, raised: Sequence[AlertCause], rubric: RubricSpec, now_ms: int) -> Risk:
     """Distress with hysteresis; a fresh alert keeps its own severity for a while.
 
@@ -183,10 +171,19 @@ def risk_of(felt: Trace, raised: Sequence[AlertCause], rubric: RubricSpec, now_m
             risk = Risk.WATCH
         else:
             risk = Risk.CALM
-    fresh = {a.severity for a in raised if now_ms - a.t_ms <= rules.recent_ms and a.cause != "distress-high"}
+    fresh = {a.severity for a in recent(raised, rubric, now_ms)}
     if risk is Risk.CALM:
         return Risk.WATCH if fresh - {Risk.CALM} else risk
     return Risk.HELP if Risk.HELP in fresh else risk
+
+
+def recent(raised: Sequence[AlertCause], rubric: RubricSpec, now_ms: int) -> list[AlertCause]:
+    """Fresh alerts; the caller's distress speaks for itself."""
+    return [
+        a
+        for a in raised
+        if now_ms - a.t_ms <= rubric.risk.recent_ms and about(a.cause, rubric) != OF_DISTRESS
+    ]
 
 
 def reason_of(
@@ -201,7 +198,7 @@ def reason_of(
     if risk is Risk.CALM:
         return ""
     last = felt.points[-1] if felt.points else None
-    fresh = [a for a in raised if now_ms - a.t_ms <= rubric.risk.recent_ms and a.cause != "distress-high"]
+    fresh = recent(raised, rubric, now_ms)
     if last is None or last.state not in STATE_WORDS or last.distress < rubric.risk.watch_leave:
         return fresh[-1].title if fresh else "Distress is easing"
     word = (
@@ -209,21 +206,11 @@ def reason_of(
         if last.state is State.FRUSTRATION and last.intensity >= ANGRY_FROM
         else STATE_WORDS[last.state]
     )
-    seconds = max(0, now_ms - since(felt, last.state)) // 1000
+    seconds = max(0, now_ms - felt.began(last.t_ms)) // 1000
     length = f" for {seconds} s" if seconds >= 5 else ""
     harmful = next((a.title.lower() for a in reversed(fresh) if a.cause in ("dismissive", "blaming")), "")
     detail = harmful or missing(empathy) or (fresh[-1].title.lower() if fresh else "")
     return f"{word}{length}{', ' + detail if detail else ''}"
-
-
-def since(felt: Trace, state: State) -> int:
-    """When the state now shown began."""
-    begin = felt.points[-1].t_ms
-    for point in reversed(felt.points):
-        if point.state not in (state, State.UNSURE):
-            break
-        begin = point.t_ms
-    return begin
 
 
 def missing(empathy: EmpathyTrack) -> str:

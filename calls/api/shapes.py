@@ -249,7 +249,7 @@ class AlertShape(serializers.ModelSerializer):
     class Meta:
         model = Alert
         fields = (
-            "id", "call", "team", "cause", "title", "quote", "severity", "t_ms", "raised_at",
+            "id", "call", "team", "cause", "episode", "title", "quote", "severity", "t_ms", "raised_at",
             "acknowledged_at", "acknowledged_by", "resolved_at", "resolved_by", "resolution",
         )  # fmt: skip
 

@@ -112,10 +112,13 @@ class Nudge(models.Model):
 
 
 class Alert(models.Model):
-    """A reason to look, one per cause and call."""
+    """A reason to look, one per cause, episode and call."""
 
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="alerts")
     cause = models.CharField(max_length=60)
+    episode = models.PositiveSmallIntegerField(
+        default=1, help_text="Counts from 1: a cause that has clearly left and comes back is a new one."
+    )
     t_ms = models.PositiveBigIntegerField()
     title = models.CharField(max_length=160)
     quote = models.CharField(max_length=300, blank=True)
@@ -133,5 +136,13 @@ class Alert(models.Model):
     resolution = models.CharField(max_length=200, blank=True, help_text="What was done about it.")
 
     class Meta:
-        constraints = [models.UniqueConstraint(fields=("call", "cause"), name="alert_cause")]
+        constraints = [models.UniqueConstraint(fields=("call", "cause", "episode"), name="alert_episode")]
+        indexes = [
+            models.Index(fields=("-raised_at", "-id"), name="alert_newest"),
+            models.Index(
+                fields=("-raised_at", "-id"),
+                condition=models.Q(acknowledged_at=None, resolved_at=None),
+                name="alert_waiting",
+            ),
+        ]
         ordering = ("t_ms",)

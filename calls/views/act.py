@@ -13,9 +13,10 @@ from django.shortcuts import get_object_or_404
 from django.views.decorators.http import require_POST
 
 from calls import access, consent, helping
-from calls.models import Call, Message, ShownNudge, User
+from calls.models import Alert, Call, Message, ShownNudge, User
 
 MOST_BYTES = 10_000
+MOST_EPISODES = 2**15 - 1
 Act = Callable[..., HttpResponse]
 
 
@@ -56,13 +57,23 @@ def watched(user: User, call_id: UUID) -> Call:
 
 @act
 def acknowledge(user: User, said: dict[str, Any], call_id: UUID, cause: str) -> None:
-    helping.acknowledge(get_object_or_404(watched(user, call_id).alerts, cause=cause), user)
+    helping.acknowledge(alert_of(watched(user, call_id), cause, said.get("episode")), user)
 
 
 @act
 def resolve(user: User, said: dict[str, Any], call_id: UUID, cause: str) -> None:
-    alert = get_object_or_404(watched(user, call_id).alerts, cause=cause)
+    alert = alert_of(watched(user, call_id), cause, said.get("episode"))
     helping.resolve(alert, user, said.get("resolution", ""))
+
+
+def alert_of(call: Call, cause: str, episode: object) -> Alert:
+    """The alert of this episode; without one, the newest of its cause. BadRequest when it is no number."""
+    found = call.alerts.filter(cause=cause).order_by("-episode")
+    if episode is None:
+        return get_object_or_404(found[:1])
+    if isinstance(episode, bool) or not isinstance(episode, int) or not 1 <= episode <= MOST_EPISODES:
+        raise helping.BadRequest(f"episode must be a whole number from 1, not {episode!r}.")
+    return get_object_or_404(found, episode=episode)
 
 
 @act

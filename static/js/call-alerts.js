@@ -10,15 +10,15 @@ const MOST = 200;
 // `call`: the address that posts go under; `helps`: the reader may answer alerts.
 export function alertsPanel(section, { call, helps, places }) {
   const status = section.querySelector("[data-said]");
-  const build = (alert) => alertRow(alert, { path: `${call}alerts/${encodeURIComponent(alert.cause)}/`, helps, places });
-  const draw = rows(section.querySelector("[data-alerts]"), (alert) => alert.cause, build);
+  const build = (alert) => alertRow(alert, { path: pathOf(call, alert), helps, places });
+  const draw = rows(section.querySelector("[data-alerts]"), key, build);
   let alerts = [];
 
   // The newest alert that nobody looks after yet.
   async function acknowledgeNewest() {
     const open = alerts.findLast((alert) => !alert.acknowledged_at && !alert.resolved_at);
     if (!open) return put(status, gettext("No alert is open."));
-    const trouble = await post(`${call}alerts/${encodeURIComponent(open.cause)}/acknowledge`);
+    const trouble = await post(`${pathOf(call, open)}acknowledge`, { episode: open.episode });
     put(status, trouble || interpolate(gettext("Acknowledged: %s"), [sentence(open.title)]));
   }
 
@@ -33,16 +33,20 @@ export function alertsPanel(section, { call, helps, places }) {
   };
 }
 
-function alertRow({ cause, t_ms }, { path, helps, places }) {
+const key = ({ cause, episode }) => `${cause}-${episode}`;
+const pathOf = (call, { cause }) => `${call}alerts/${encodeURIComponent(cause)}/`;
+
+function alertRow(row, { path, helps, places }) {
+  const { episode, t_ms } = row;
   const sign = make("span", { class: "glyph risk-hue", "aria-hidden": "true" });
-  const title = make("strong", { id: `alert-${cause}` });
+  const title = make("strong", { id: `alert-${key(row)}` });
   const word = make("span", {});
   const second = make("span", {}, places.link(t_ms));
   const quote = make("span", {});
   const fate = make("p", { class: "small fate" });
   const what = make("div", { class: "what" }, make("p", {}, sign, title), make("p", { class: "small quiet" }, word, second, quote), fate);
   const node = make("li", {}, what);
-  const acts = helps ? alertActs(node, path, title.id) : { update() {} };
+  const acts = helps ? alertActs(node, { path, episode }, title.id) : { update() {} };
   let at = t_ms;
 
   return {
@@ -54,7 +58,7 @@ function alertRow({ cause, t_ms }, { path, helps, places }) {
       node.toggleAttribute("data-resolved", Boolean(alert.resolved_at));
       put(sign, glyph);
       put(title, sentence(alert.title));
-      put(word, `${risk} · `);
+      put(word, episode > 1 ? `${risk} · ${gettext("again")} · ` : `${risk} · `);
       if (at !== alert.t_ms) second.replaceChildren(places.link((at = alert.t_ms)));
       put(quote, alert.quote ? ` · “${alert.quote}”` : "");
       put(fate, fateWords(alert));
@@ -75,8 +79,8 @@ function fateWords(alert) {
 
 const actWords = (alone, by, name, iso) => (name ? interpolate(by, [name, atWords(iso)]) : interpolate(alone, [atWords(iso)]));
 
-// A button whose work is done goes away, but not from under the focus.
-function alertActs(node, path, titleId) {
+// A button whose work is done goes away, but not from under the focus. `acted`: told after each.
+export function alertActs(node, { path, episode, acted = () => {} }, titleId) {
   const id = `${titleId}-done`;
   const acknowledge = make("button", { type: "button", "aria-describedby": titleId }, gettext("Acknowledge"));
   const open = make("button", { type: "button", "aria-describedby": titleId, "aria-expanded": "false", "aria-controls": id }, gettext("Resolve …"));
@@ -91,7 +95,7 @@ function alertActs(node, path, titleId) {
   const said = make("p", { class: "small said", role: "status" });
   node.append(make("div", { class: "acts" }, acknowledge, open), said, form);
 
-  composer(form, { path: () => `${path}resolve`, body: (text) => ({ resolution: text }), done: gettext("Resolved."), most: MOST, enter: true });
+  composer(form, { path: () => `${path}resolve`, body: (text) => ({ resolution: text, episode }), done: gettext("Resolved."), most: MOST, enter: true, sent: acted });
   const expand = (on) => {
     form.hidden = !on;
     open.setAttribute("aria-expanded", String(on));
@@ -110,10 +114,10 @@ function alertActs(node, path, titleId) {
   acknowledge.addEventListener("click", async () => {
     if (acknowledge.hasAttribute("aria-disabled")) return;
     acknowledge.setAttribute("aria-disabled", "true");
-    const trouble = await post(`${path}acknowledge`);
+    const trouble = await post(`${path}acknowledge`, { episode });
     put(said, trouble || gettext("Acknowledged."));
     said.toggleAttribute("data-bad", Boolean(trouble));
-    if (trouble) acknowledge.removeAttribute("aria-disabled");
+    trouble ? acknowledge.removeAttribute("aria-disabled") : acted();
   });
 
   const retire = (part) => {

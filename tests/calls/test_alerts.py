@@ -12,12 +12,13 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from calls import live, push, record
-from calls.models import Call
+from calls import helping, live, push, record
+from calls.models import Call, User
 from scoring.types import Cue, Turn
 from tests.calls.pieces import agent, customer, scored, window
 
 pytestmark = pytest.mark.django_db
+MINUTE = 60_000
 LEAVES = replace(
     customer(0, "I want to cancel"),
     cues=(Cue("escalation", 0.9, 0.9, "I want to cancel", "rule:escalation-leave"),),
@@ -127,6 +128,94 @@ def test_an_alert_withdrawn_once_can_be_raised_again(page: Page) -> None:
     again = replace(LEAVES, start_ms=9000, end_ms=11_000)
     assert page.record(again, hops=range(12, 24)) == ["escalation-leave"]
     page.is_current()
+
+
+def leaves_at(minute: int) -> Turn:
+    start_ms = minute * MINUTE
+    return replace(LEAVES, start_ms=start_ms, end_ms=start_ms + 2500)
+
+
+def rows_of(page: Page) -> list[tuple[int, int, bool]]:
+    """(episode, minute, open) of those who leave, in the order of time."""
+    return [
+        (a["episode"], a["t_ms"] // MINUTE, not a["acknowledged_at"])
+        for a in page.doc["alerts"]
+        if a["cause"] == "escalation-leave"
+    ]
+
+
+def test_what_comes_again_long_after_is_a_new_alert_though_the_first_was_answered(page: Page) -> None:
+    page.record(LEAVES)
+    act_on(page, "escalation-leave")
+    page.record(leaves_at(1), hops=range(8, 120))
+    assert rows_of(page) == [(1, 0, False)]
+    page.record(leaves_at(16), hops=range(120, 2000))
+    assert rows_of(page) == [(1, 0, False), (2, 16, True)]
+    waiting = [a["cause"] for a in page.doc["alerts"] if not a["acknowledged_at"]]
+    assert Call.objects.get(pk=page.id).tile["alerts_open"] == len(waiting) and "escalation-leave" in waiting
+    page.is_current()
+    page.record(leaves_at(17), hops=range(2000, 2100))
+    page.record(leaves_at(17), hops=range(2000, 2100))
+    assert rows_of(page) == [(1, 0, False), (2, 16, True)]
+    page.record(hops=range(2100, 2101), close=True)
+    assert page.doc["final"]["alerts"] == len(page.doc["alerts"])
+    page.is_current()
+
+
+def test_an_earlier_one_that_is_heard_late_does_not_raise_the_answered_one_again(page: Page) -> None:
+    page.record(leaves_at(16), hops=range(8, 2000))
+    act_on(page, "escalation-leave")
+    page.record(LEAVES, hops=range(0, 8))
+    assert rows_of(page) == [(2, 0, True), (1, 16, False)]
+    page.is_current()
+
+
+def test_each_episode_is_answered_by_itself(page: Page, alice: User) -> None:
+    page.record(LEAVES, leaves_at(16), hops=range(2000))
+    first, second = Call.objects.get(pk=page.id).alerts.filter(cause="escalation-leave").order_by("episode")
+    helping.resolve(second, alice, "called back")
+    first.refresh_from_db()
+    assert (first.acknowledged_at, first.resolved_at) == (None, None)
+    helping.acknowledge(first, alice)
+    second.refresh_from_db()
+    assert (first.resolved_at, first.acknowledged_by) == (None, alice) and second.resolved_at
+
+
+SCRIPT = [
+    piece
+    for minute in (0, 1, 6, 14)
+    for piece in (
+        leaves_at(minute),
+        customer(minute * MINUTE + 6000, f"this is minute {minute} of it all and I am sick of it", 0.95),
+        replace(BRUSHES_OFF, start_ms=minute * MINUTE + 9000, end_ms=minute * MINUTE + 12_000),
+        customer(minute * MINUTE + 30_000, f"still minute {minute} and still the same nonsense", 0.95),
+        agent(minute * MINUTE + 33_000, f"what is number {minute} of the account", explore=0.2),
+        customer(minute * MINUTE + 36_000, f"thank you for minute {minute}", 0.02),
+    )
+]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_alerts_are_the_same_in_whatever_order_and_however_often_it_is_told(
+    make_call: Callable[..., Call], seed: int
+) -> None:
+    """An alert is raised once an episode: first as it happens, then shuffled, in batches, some of them twice."""
+    told = []
+    for ref, dice in (("in order", None), ("shuffled", random.Random(seed))):
+        call_id = str(make_call(ref).pk)
+        batches = [
+            scored(call_id, *SCRIPT[n : n + 2], hops=range(n * 80, n * 80 + 160))
+            for n in range(0, len(SCRIPT), 2)
+        ]
+        if dice:
+            batches += dice.sample(batches, 6)
+            dice.shuffle(batches)
+        for batch in batches:
+            record.record_scores([batch])
+        kept = Call.objects.get(pk=call_id).alerts.order_by("t_ms", "cause", "episode")
+        told.append(list(kept.values_list("cause", "episode", "t_ms", "title", "quote", "severity")))
+    assert told[0] == told[1]
+    assert {episode for _, episode, *_ in told[0]} == {1, 2, 3}
 
 
 def test_alerts_of_a_view_stored_before_it_counted_them_are_withdrawn_too(page: Page) -> None:

@@ -221,7 +221,7 @@ def call(
         "moments": moments,
         "opportunities": [{"t_ms": s, "state": state, "affect": 0.7, "response": 0.66 if i else 0.21, "met": ["own"], "missing": ["understand"], "latency_ms": 2400} for i, (s, state) in enumerate(moods[:4])],
         "nudges": [{"t_ms": moods[2][0] + 3000, "rule": "anxiety-reassure", "state": "anxiety", "missing": "reassure", "cue": "Caller sounds anxious — tell them what happens next"}],
-        "alerts": [{"cause": "distress-high", "t_ms": moods[1][0] + 5000, "title": "Frustrated for 40 s without acknowledgement", "quote": "honestly this is ridiculous", "severity": "help", "acknowledged_at": None}],
+        "alerts": [{"cause": "distress-high", "episode": 1, "t_ms": moods[1][0] + 5000, "title": "Frustrated for 40 s without acknowledgement", "quote": "honestly this is ridiculous", "severity": "help", "acknowledged_at": None}],
         "why": [
             {"t_ms": moods[1][0], "target": "frustration", "amount": 0.42, "confidence": 0.81, "source": "words", "text": "said “this is ridiculous”", "turn_start_ms": moods[1][0]},
             {"t_ms": turns[4]["start_ms"], "target": "empathy", "amount": 8.4, "confidence": 0.74, "source": "words", "text": "owned it: “I'm sorry you had to call three times”", "turn_start_ms": turns[4]["start_ms"]},

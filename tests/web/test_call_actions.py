@@ -120,6 +120,12 @@ def test_another_agent_may_not_note(full_call: Call, bob: User) -> None:
         ("notes", "not json at all", "not JSON"),
         ("alerts/distress-high/resolve", {"resolution": "x" * 201}, "201 characters; at most 200"),
         ("alerts/distress-high/resolve", {"resolution": 7}, "must be text"),
+        (
+            "alerts/distress-high/acknowledge",
+            {"episode": "2"},
+            "episode must be a whole number from 1, not '2'",
+        ),
+        ("alerts/distress-high/resolve", {"episode": 2**40}, "episode must be a whole number from 1"),
     ],
 )
 def test_what_is_wrong_is_said(alice: User, full_call: Call, path: str, said: Any, words: str) -> None:
@@ -131,6 +137,7 @@ def test_what_is_wrong_is_said(alice: User, full_call: Call, path: str, said: An
 @pytest.mark.parametrize("act", ["acknowledge", "resolve"])
 def test_an_alert_that_is_not_there(alice: User, full_call: Call, act: str) -> None:
     assert post(alice, full_call, f"alerts/nothing/{act}", {}).status_code == 404
+    assert post(alice, full_call, f"alerts/distress-high/{act}", {"episode": 2}).status_code == 404
 
 
 @pytest.mark.parametrize("text", ["x" * 280, "é" * 280, "👋" * 280, "a  b\n c"])
@@ -262,6 +269,28 @@ def test_a_key_acknowledges_the_newest_open_alert(page_for: Open, alice: User, f
     page.get_by_text("No alert is open.").wait_for()
     page.keyboard.press("?")
     assert page.get_by_text("acknowledge the newest open alert").is_visible()
+
+
+@browser
+def test_two_alerts_of_one_cause_are_answered_one_by_one(
+    page_for: Open, alice: User, full_call: Call
+) -> None:
+    Alert.objects.all().delete()
+    for episode, t_ms in ((1, 40_000), (2, 200_000)):
+        Alert.objects.create(
+            call=full_call,
+            cause="silence",
+            episode=episode,
+            t_ms=t_ms,
+            title="Half a minute",
+            severity="watch",
+        )
+    page = opened(page_for(alice), full_call)
+    earlier = page.locator(".alerts li").nth(1)
+    assert "again" in page.locator(".alerts li").first.inner_text() and "again" not in earlier.inner_text()
+    earlier.get_by_role("button", name="Acknowledge").click()
+    earlier.get_by_text("Acknowledged by Alice Moreau").wait_for()
+    assert list(Alert.objects.filter(acknowledged_by=alice).values_list("episode", flat=True)) == [1]
 
 
 @browser
