@@ -33,6 +33,9 @@ FLUSH_S = 1.0
 URGENT_S = 0.4
 """The same for what should not wait: a caller has just finished a turn, a state or a risk changed."""
 TICK_S = 5.0
+"""How often a socket looks around: is it still allowed, has it missed something."""
+PULSE_S = 2.0
+"""And how often it says that the line lives: a page that hears nothing for 5 s dates what it shows."""
 NOT_YOURS = 4404
 
 
@@ -130,13 +133,17 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             await self.close(1011)
 
     async def _send_for_ever(self) -> None:
-        flushed, next_tick = -FLUSH_S, monotonic() + TICK_S
+        flushed, next_tick, next_pulse = -FLUSH_S, monotonic() + TICK_S, monotonic() + PULSE_S
         while True:
             try:
-                await asyncio.wait_for(self.woken.wait(), max(0.0, next_tick - monotonic()))
+                until = min(next_tick, next_pulse)
+                await asyncio.wait_for(self.woken.wait(), max(0.0, until - monotonic()))
             except TimeoutError:
-                await self.tick()
-                next_tick = monotonic() + TICK_S
+                if monotonic() >= next_tick:
+                    await self.look_around()
+                    next_tick = monotonic() + TICK_S
+                await self.pulse()
+                next_pulse = monotonic() + PULSE_S
                 continue
             await asyncio.sleep(max(0.0, flushed + URGENT_S - monotonic()))
             with suppress(TimeoutError):
@@ -163,7 +170,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         document = await database_sync_to_async(self.snapshot)()
         await self.send_json({"type": "snapshot", "seq": self.numbered(seq), **document})
 
-    async def tick(self) -> None:
+    async def look_around(self) -> None:
         counters, events = await database_sync_to_async(self._look_around)()
         if any(self.mail.seq.get(group, 0) < seq for group, seq in self.counters.items()):
             self.mail.wants_snapshot = True
@@ -172,6 +179,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             self.mail.add(event)
         if events or self.mail.wants_snapshot:
             self.woken.set()
+
+    async def pulse(self) -> None:
         await self.send_json({"type": "tick", "now": timezone.now().isoformat()})
 
     def check(self) -> None:

@@ -1,10 +1,10 @@
 // The live floor: holds the document, decides when tiles may move, draws once per tick.
 import { announcer } from "./announce.js";
-import { serverNow, sync } from "./clock.js";
+import { serverNow, sync, timeOfDay } from "./clock.js";
 import { filterBy } from "./filter.js";
 import { headline } from "./headline.js";
 import { helpDialog, listen } from "./keys.js";
-import { lineState } from "./line-state.js";
+import { lineState, notKnown, oldSince } from "./line-state.js";
 import { openLine } from "./line.js";
 import { Order } from "./order.js";
 import { painter } from "./painter.js";
@@ -12,20 +12,22 @@ import { pauseButton } from "./pause.js";
 import { applyAll, without } from "./reduce.js";
 import { rover } from "./rove.js";
 import { recall, remember } from "./store.js";
-import { TileView } from "./tile.js";
+import { TileView, isStale } from "./tile.js";
 import { LOOK } from "./words.js";
 
 const MOVE_EVERY_MS = 5000;
 const BAND = 6;
 const LINES_EVERY = 2; // Lines of distress move on by a few pixels each second tick: they cost most.
-const FAR_EVERY = 20; // Tiles out of sight are written each twentieth tick, and at once when their risk changes.
+const FAR_MS = 10_000; // Tiles out of sight are written so seldom, dated, and at once when risk or staleness changes.
+const COUNTED_MS = 2000; // At a slower rate than this ages would not be true until the next draw: they are dated.
 
 const root = document.querySelector("[data-floor]");
 const find = (name) => root.querySelector(`[data-${name}]`);
 const [band, grid] = [find("band"), find("grid")];
 const [bandSection, gridSection] = [find("band-section"), find("grid-section")];
 const [bandMore, heldNote] = [find("band-more"), find("held")];
-const empty = Object.fromEntries(["first", "filtered", "none"].map((name) => [name, root.querySelector(`[data-empty="${name}"]`)]));
+const empty = Object.fromEntries(["first", "filtered", "none", "unknown"].map((name) => [name, root.querySelector(`[data-empty="${name}"]`)]));
+const unknownTitle = empty.unknown.querySelector("h2");
 const banner = document.querySelector("[data-synthetic-banner]");
 
 const views = new Map();
@@ -39,6 +41,9 @@ const rove = rover(root);
 let doc = JSON.parse(document.getElementById("snapshot").textContent);
 let held = null; // What a paused page goes on showing, and since when.
 let line = "waiting";
+let lostAt = null;
+let wasOld = false;
+let everCalled = empty.first.hidden;
 let arranged = false;
 let movedAt = -Infinity;
 let widened = false; // The filter changed: everything may be laid out anew.
@@ -52,7 +57,7 @@ const nearby = new IntersectionObserver(
       const view = views.get(target.dataset.id);
       if (!view || view.node !== target) continue;
       view.far = !isIntersecting;
-      if (isIntersecting && view.tile) view.draw((held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow(), Boolean(held));
+      if (view.tile) write(view, (held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow());
     }
   },
   { rootMargin: "100px" },
@@ -65,6 +70,7 @@ sync(doc.now);
 
 function draw() {
   const now = held?.at ?? serverNow();
+  const drawnAt = performance.now();
   const shown = held?.doc ?? doc;
   const matches = filter.matcher();
   const present = Object.values(shown.calls).filter((tile) => !longGone(tile, now));
@@ -79,20 +85,38 @@ function draw() {
       nearby.observe(view.node);
       grid.append(view.node);
     }
-    const due = !view.far || (n + ticks) % FAR_EVERY === 0 || view.tile?.risk !== tile.risk;
-    if (due) view.draw(tile, now, Boolean(held), held || view.far || ticks % LINES_EVERY === 0 || view.tile?.risk !== tile.risk);
+    const turned = view.tile?.risk !== tile.risk;
+    const due = !view.far || turned || drawnAt >= view.nextAt;
+    if (due) write(view, tile, now, Boolean(held) || view.far || turned || ticks % LINES_EVERY === 0);
+    if (due) view.nextAt = drawnAt + FAR_MS * (view.nextAt < 0 ? (n % 10) / 10 : 1); // not all in one tick
     const hide = !matches(tile);
     if (view.node.hidden !== hide) {
       view.node.hidden = hide;
       order.changed = true;
     }
   }
-  figures(fitting, shown.lag_ms, now);
+  const asOf = held?.at ?? oldSince(lostAt, now);
+  wasOld = asOf !== null;
+  figures(fitting, shown.lag_ms, now, asOf);
   announce(present.filter((tile) => order.needsHelp(tile.id)), now);
   arrange(present, fitting);
-  emptiness(present, fitting);
+  emptiness(present, fitting, asOf);
   show(banner, present.some((tile) => tile.synthetic));
   showLine(held ? "paused" : line, held?.at ?? (line === "live" ? null : lostAt));
+}
+
+const write = (view, tile, now, line = true) =>
+  view.draw(tile, now, { frozen: Boolean(held), dated: view.far || paint.every > COUNTED_MS, line });
+
+// What is old says so within a second, however seldom the page is drawn.
+function markOld() {
+  if (document.hidden || held) return;
+  const now = serverNow();
+  for (const view of views.values()) {
+    const tile = doc.calls[view.node.dataset.id];
+    if (tile && !view.stale && isStale(tile, now)) write(view, tile, now);
+  }
+  if (!wasOld && oldSince(lostAt, now) !== null) paint.now();
 }
 
 const longGone = (tile, now) =>
@@ -151,17 +175,20 @@ function place(list, tiles) {
 
 const show = (node, on) => node.hidden === on && (node.hidden = !on);
 
-function emptiness(present, fitting) {
+function emptiness(present, fitting, asOf) {
   const seen = (list) => [...list.children].some((node) => !node.hidden);
   show(bandSection, seen(band));
   show(gridSection, seen(grid));
-  if (present.length) show(empty.first, false);
-  show(empty.filtered, !fitting.length && filter.active());
-  show(empty.none, !fitting.length && !filter.active() && empty.first.hidden);
+  if (present.length) everCalled = true;
+  const why = fitting.length ? "" : asOf !== null ? "unknown" : filter.active() ? "filtered" : everCalled ? "none" : "first";
+  for (const [name, node] of Object.entries(empty)) show(node, name === why);
+  if (why === "unknown") put(unknownTitle, held ? pausedWords(asOf) : notKnown(asOf));
 }
 
+const pausedWords = (at) => interpolate(gettext("No live call when you paused, at %s"), [timeOfDay(at)]);
+const put = (node, text) => node.textContent === text || (node.textContent = text);
+
 const paint = painter(draw, Number(recall("rate", "1000")));
-let lostAt = null;
 
 const { refetch } = openLine("/ws/floor/", {
   onSnapshot(message) {
@@ -174,9 +201,9 @@ const { refetch } = openLine("/ws/floor/", {
     changed(urgent);
   },
   onTick: (message) => sync(message.now),
-  onState(state) {
+  onState(state, silentMs) {
     line = state;
-    lostAt = state === "live" ? null : serverNow();
+    lostAt = state === "live" ? null : serverNow() - silentMs;
     paint.now();
   },
 });
@@ -188,7 +215,10 @@ function changed(urgent = false) {
 }
 
 // Elapsed times and ages move on even when nothing arrives.
-setInterval(paint.request, 1000);
+setInterval(() => {
+  paint.request();
+  markOld();
+}, 1000);
 
 const pause = pauseButton(find("pause"), () => {
   held = held ? null : { doc, at: serverNow() };

@@ -8,6 +8,8 @@ const template = document.querySelector("template[data-tile]");
 
 const JUST_NOW_MS = 2000; // As in calls/views/paint.py.
 
+export const isStale = ({ status, scored_at }, now) => status === "live" && Boolean(scored_at) && now - Date.parse(scored_at) > LOOK.stale_ms;
+
 export class TileView {
   constructor(node = template.content.firstElementChild.cloneNode(true)) {
     this.node = node;
@@ -15,6 +17,9 @@ export class TileView {
     for (const part of node.querySelectorAll("[data-f]")) this.parts[part.dataset.f] = part;
     this.shown = new Map();
     this.tile = null;
+    this.stale = false;
+    this.far = false; // out of sight
+    this.nextAt = -Infinity; // when it is written again though it is
   }
 
   text(name, value) {
@@ -33,10 +38,11 @@ export class TileView {
     else node.setAttribute(attribute, value);
   }
 
-  draw(tile, now, frozen, line = true) {
+  // `frozen`: the page is paused. `dated`: it will not be drawn again soon, so its age is said by the clock.
+  draw(tile, now, { frozen = false, dated = false, line = true } = {}) {
     if (tile !== this.tile) this.drawTile(tile);
     if (line) this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
-    this.drawAge(tile, now, frozen);
+    this.drawAge(tile, now, frozen, dated);
   }
 
   drawTile(tile) {
@@ -78,16 +84,17 @@ export class TileView {
   }
 
   // Paused numbers are dated, not aged: the page says when it was paused.
-  drawAge(tile, now, frozen) {
+  drawAge(tile, now, frozen, dated) {
     const live = tile.status === "live";
     const age = this.scoredAt === null ? null : now - this.scoredAt;
-    const stale = live && age !== null && age > LOOK.stale_ms;
-    this.set("", "data-stale", stale && !frozen ? "" : null, this.node);
+    const stale = isStale(tile, now);
+    this.stale = stale && !frozen;
+    this.set("", "data-stale", this.stale ? "" : null, this.node);
     this.text("elapsed", clock((this.endedAt ?? now) - this.startedAt));
     let words;
     if (!live) words = tile.status === "ended" ? gettext("ended") : gettext("stream lost");
     else if (age === null) words = gettext("no score yet");
-    else if (frozen) words = interpolate(gettext("scored at %s"), [timeOfDay(this.scoredAt)]);
+    else if (frozen || (dated && !stale)) words = interpolate(gettext("scored at %s"), [timeOfDay(this.scoredAt)]);
     else if (stale) words = interpolate(gettext("stale since %s"), [timeOfDay(this.scoredAt)]);
     else words = age < JUST_NOW_MS ? gettext("scored just now") : interpolate(gettext("scored %s s ago"), [Math.floor(age / 1000)]);
     this.text("age", words);
