@@ -2,6 +2,7 @@
 import { announcer } from "./announce.js";
 import { serverNow, sync, timeOfDay } from "./clock.js";
 import { filterBy } from "./filter.js";
+import { inUse } from "./in-use.js";
 import { headline } from "./headline.js";
 import { helpDialog, listen } from "./keys.js";
 import { lineState, notKnown, oldSince } from "./line-state.js";
@@ -25,7 +26,7 @@ const root = document.querySelector("[data-floor]");
 const find = (name) => root.querySelector(`[data-${name}]`);
 const [band, grid] = [find("band"), find("grid")];
 const [bandSection, gridSection] = [find("band-section"), find("grid-section")];
-const [bandMore, heldNote] = [find("band-more"), find("held")];
+const [bandMore, heldNote, waiting] = [find("band-more"), find("held"), find("waiting")];
 const empty = Object.fromEntries(["first", "filtered", "none", "unknown"].map((name) => [name, root.querySelector(`[data-empty="${name}"]`)]));
 const unknownTitle = empty.unknown.querySelector("h2");
 const banner = document.querySelector("[data-synthetic-banner]");
@@ -37,6 +38,7 @@ const figures = headline(root);
 const showLine = lineState(document.querySelector(".line-state"));
 const filter = filterBy(find("filter"), () => paint.now());
 const rove = rover(root);
+const isBusy = inUse([band, grid, waiting.parentElement]);
 
 let doc = JSON.parse(document.getElementById("snapshot").textContent);
 let held = null; // What a paused page goes on showing, and since when.
@@ -122,13 +124,15 @@ function markOld() {
 const longGone = (tile, now) =>
   tile.status !== "live" && (!tile.ended_at || now - Date.parse(tile.ended_at) > LOOK.ended_stays_ms);
 
-// Tiles move and leave at most every 5 s, and never under the pointer, the focus or a pause.
+// Tiles move and leave at most every 5 s, and never under the pointer, the focus or a pause; calls that
+// wait for a place in the band meanwhile are counted on a button, which is the way to have them moved.
 function arrange(present, fitting) {
-  const busy = inUse();
+  const busy = isBusy();
   const first = !arranged || widened;
   const may = first || (!held && !busy && performance.now() - movedAt >= MOVE_EVERY_MS);
   const note = busy && !held ? gettext("order held while you point or focus here") : "";
-  if (heldNote.textContent !== note) heldNote.textContent = note;
+  put(heldNote, note);
+  tellWaiting(busy && !held && !first ? unplaced(fitting) : []);
   if (!may) return;
   if (!first && !order.changed && views.size === present.length) return;
   const staying = new Set(present.map((tile) => tile.id));
@@ -150,17 +154,37 @@ function arrange(present, fitting) {
     place(band, sorted.filter((tile) => above.has(tile.id))) |
     place(grid, [...sorted.filter((tile) => !above.has(tile.id)), ...hiddenOnes]);
   const more = helped.length > BAND ? interpolate(gettext("and %s more, first below"), [helped.length - BAND]) : "";
-  if (bandMore.textContent !== more) bandMore.textContent = more;
+  put(bandMore, more);
   if (moved) {
     movedAt = performance.now();
     rove.tidy();
   }
 }
 
-function inUse() {
-  const focused = document.activeElement;
-  return [band, grid].some((list) => list.matches(":hover") || list.contains(focused));
+// Calls that would be in the band if tiles might move now.
+function unplaced(fitting) {
+  const helped = order.sorted(fitting.filter((tile) => order.needsHelp(tile.id)));
+  return helped.slice(0, BAND).filter((tile) => !band.contains(views.get(tile.id).node));
 }
+
+function tellWaiting(tiles) {
+  const focused = document.activeElement === waiting; // It does not go from under the focus.
+  show(waiting, tiles.length > 0 || focused);
+  const form = ngettext("%s call needs help — show it", "%s calls need help — show them", tiles.length);
+  if (tiles.length) put(waiting, interpolate(form, [tiles.length]));
+  else if (focused) put(waiting, gettext("Nobody waits any more — go to the first call"));
+}
+
+// Moves them now, since somebody asked, and goes to the first.
+function showWaiting() {
+  if (waiting.hidden) return undefined;
+  const ids = new Set(unplaced(Object.values(doc.calls).filter(filter.matcher())).map((tile) => tile.id));
+  widened = true;
+  draw();
+  rove.go([...band.children].find((node) => ids.has(node.dataset.id))?.querySelector("a") ?? root.querySelector(".tile:not([hidden]) a"));
+  return true;
+}
+waiting.addEventListener("click", showWaiting);
 
 function place(list, tiles) {
   let moved = 0;
@@ -237,6 +261,7 @@ find("filter").addEventListener("input", () => (widened = true), { capture: true
 const help = helpDialog(document.querySelector("[data-help-dialog]"), find("help"));
 listen({
   ...rove.actions,
+  n: showWaiting,
   p: pause,
   "?": help,
   "/": () => {

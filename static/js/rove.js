@@ -48,6 +48,7 @@ export function rover(root) {
   const aside = (by) => (links().includes(document.activeElement) ? step(by) : undefined);
   return {
     tidy,
+    go,
     actions: {
       j: () => step(1),
       k: () => step(-1),
