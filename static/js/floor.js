@@ -1,6 +1,7 @@
 // The live floor: holds the document, decides when tiles may move, draws once per tick.
 import { announcer } from "./announce.js";
 import { serverNow, sync, timeOfDay } from "./clock.js";
+import { floorActs } from "./floor-acts.js";
 import { filterBy } from "./filter.js";
 import { inUse } from "./in-use.js";
 import { headline } from "./headline.js";
@@ -18,6 +19,7 @@ import { LOOK } from "./words.js";
 
 const MOVE_EVERY_MS = 5000;
 const BAND = 6;
+const TITLE = document.title;
 const LINES_EVERY = 2; // Lines of distress move on by a few pixels each second tick: they cost most.
 const FAR_MS = 10_000; // Tiles out of sight are written so seldom, dated, and at once when risk or staleness changes.
 const COUNTED_MS = 2000; // At a slower rate than this ages would not be true until the next draw: they are dated.
@@ -36,7 +38,11 @@ const order = new Order();
 const announce = announcer(find("announce"));
 const figures = headline(root);
 const showLine = lineState(document.querySelector(".line-state"));
-const filter = filterBy(find("filter"), () => paint.now());
+const filter = filterBy(find("filter"), ({ team }) => {
+  const wall = find("wall-link");
+  wall.search = team && `?team=${team}`;
+  paint.now();
+});
 const rove = rover(root);
 const isBusy = inUse([band, grid, waiting.parentElement]);
 
@@ -89,7 +95,8 @@ function draw() {
     }
     const turned = view.tile?.risk !== tile.risk;
     const due = !view.far || turned || drawnAt >= view.nextAt;
-    if (due) write(view, tile, now, Boolean(held) || view.far || turned || ticks % LINES_EVERY === 0);
+    const line = Boolean(held) || turned || (!view.far && ticks % LINES_EVERY === 0);
+    if (due) write(view, tile, now, line);
     if (due) view.nextAt = drawnAt + FAR_MS * (view.nextAt < 0 ? (n % 10) / 10 : 1); // not all in one tick
     const hide = !matches(tile);
     if (view.node.hidden !== hide) {
@@ -100,7 +107,8 @@ function draw() {
   const asOf = held?.at ?? oldSince(lostAt, now);
   wasOld = asOf !== null;
   figures(fitting, shown.lag_ms, now, asOf);
-  announce(present.filter((tile) => order.needsHelp(tile.id)), now);
+  announce.tell(present.filter((tile) => order.needsHelp(tile.id)), matches, now);
+  retitle();
   arrange(present, fitting);
   emptiness(present, fitting, asOf);
   show(banner, present.some((tile) => tile.synthetic));
@@ -197,6 +205,15 @@ function place(list, tiles) {
   return moved;
 }
 
+// In the tab: how many need help, of those that the filter shows.
+function retitle() {
+  const matches = filter.matcher();
+  const n = Object.values(doc.calls).filter((tile) => tile.status === "live" && tile.risk === "help" && matches(tile)).length;
+  const known = held || oldSince(lostAt, serverNow()) === null;
+  const words = known ? (n ? `(${n}) ${TITLE}` : TITLE) : `(?) ${TITLE}`;
+  if (document.title !== words) document.title = words;
+}
+
 const show = (node, on) => node.hidden === on && (node.hidden = !on);
 
 function emptiness(present, fitting, asOf) {
@@ -230,11 +247,13 @@ const { refetch } = openLine("/ws/floor/", {
     lostAt = state === "live" ? null : serverNow() - silentMs;
     paint.now();
   },
+  onBack: () => location.reload(),
 });
 document.addEventListener("visibilitychange", () => document.hidden || refetch());
 
 function changed(urgent = false) {
   filter.offer(new Set(Object.values(doc.calls).map((tile) => tile.queue)));
+  if (document.hidden) retitle(); // nothing is drawn then
   urgent ? paint.hurry() : paint.request();
 }
 
@@ -261,6 +280,7 @@ find("filter").addEventListener("input", () => (widened = true), { capture: true
 const help = helpDialog(document.querySelector("[data-help-dialog]"), find("help"));
 listen({
   ...rove.actions,
+  ...floorActs({ tileOf: (id) => doc.calls[id], say: announce.say }),
   n: showWaiting,
   p: pause,
   "?": help,

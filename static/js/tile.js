@@ -1,14 +1,25 @@
 // One tile on the floor: its element, and writing to it only what changed.
 import { timeOfDay } from "./clock.js";
-import { isMine } from "./follow.js";
+import { isMine, othersOn } from "./follow.js";
 import { level, sparkPath } from "./spark.js";
 import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, said, stateLook } from "./words.js";
 
 const template = document.querySelector("template[data-tile]");
 
 const JUST_NOW_MS = 2000; // As in calls/views/paint.py.
+const NAMED_BY = ["agent", "place", "risk_word"]; // What the link over a tile is called.
 
 export const isStale = ({ status, scored_at }, now) => status === "live" && Boolean(scored_at) && now - Date.parse(scored_at) > LOOK.stale_ms;
+
+// Who of the others is at it. (That the viewer follows is a star of its own.)
+function peopleWords(tile) {
+  const helpers = tile.helpers ?? [];
+  const others = othersOn(tile);
+  const parts = [];
+  if (helpers.length) parts.push(`✓ ${interpolate(ngettext("%s looks after it", "%s look after it", helpers.length), [helpers.join(", ")])}`);
+  if (others.length) parts.push(`☆ ${interpolate(ngettext("%s follows", "%s follow", others.length), [others.join(", ")])}`);
+  return parts.join(" · ");
+}
 
 export class TileView {
   constructor(node = template.content.firstElementChild.cloneNode(true)) {
@@ -55,6 +66,8 @@ export class TileView {
     this.set("", "data-status", tile.status, this.node);
     this.set("", "data-low", isLow(tile.confidence) ? "" : null, this.node);
     this.set("link", "href", `/calls/${tile.id}/`);
+    for (const name of NAMED_BY) this.set(name, "id", `${tile.id}-${name}`);
+    this.set("link", "aria-labelledby", NAMED_BY.map((name) => `${tile.id}-${name}`).join(" "));
     this.text("risk_glyph", riskGlyph);
     this.text("risk_word", riskWord);
     this.text("agent", tile.agent);
@@ -78,6 +91,7 @@ export class TileView {
     this.text("alarms_n", open ? String(open) : "");
     this.text("alarms_words", open ? interpolate(ngettext("%s open alert", "%s open alerts", open), [open]) : "");
     this.set("mine", "hidden", isMine(tile) ? null : "");
+    this.text("people", peopleWords(tile));
     this.startedAt = Date.parse(tile.started_at);
     this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;
     this.endedAt = tile.ended_at ? Date.parse(tile.ended_at) : null;
