@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.http import Http404
+from django.http import Http404, QueryDict
 from django.utils import timezone
 
 from calls import access, helping, live, push, reviewing, second_factor, wire
@@ -204,17 +204,25 @@ class FloorConsumer(LiveConsumer):
     def find_groups(self) -> list[str]:
         if not access.may_see_floor(self.scope["user"]):
             raise Http404
-        return access.floor_groups(self.scope["user"])
+        groups = access.floor_groups(self.scope["user"], self.team)
+        if self.team and not groups:
+            raise Http404
+        return groups
 
     @property
     def wall(self) -> bool:
         """A page for a wall gets neither names nor words."""
         return b"wall=1" in self.scope["query_string"].split(b"&")
 
+    @property
+    def team(self) -> str:
+        """The number of the one team that the page shows; "": all."""
+        return QueryDict(self.scope["query_string"]).get("team") or ""
+
     def snapshot(self) -> dict[str, Any]:
         self.find_groups()
         of = live.wall_snapshot if self.wall else live.floor_snapshot
-        floor = of(self.scope["user"], ledger().lag_ms())
+        floor = of(self.scope["user"], ledger().lag_ms(), self.team)
         self.held = Held(floor["calls"].values())
         return {"floor": floor}
 

@@ -4,9 +4,11 @@ const STALE_MS = 5000; // The server says something every 2 s: what the page sho
 const SILENT_MS = 12_000; // And after this the line is given up.
 const LONGEST_WAIT_MS = 15_000;
 const TRIES_BEFORE_ASKING = 3;
+const ASK_AGAIN_MS = 15_000;
 
-// `onState(state, silentMs)`: how long ago the server last said anything.
-export function openLine(path, { onSnapshot, onEvents, onTick, onState }) {
+// `onState(state, silentMs)`: how long ago the server last said anything. `onBack`: the page was logged out,
+// and somebody has logged in since; without it the page stays as it is.
+export function openLine(path, { onSnapshot, onEvents, onTick, onState, onBack }) {
   let socket = null;
   let tries = 0;
   let seq = null;
@@ -62,10 +64,13 @@ export function openLine(path, { onSnapshot, onEvents, onTick, onState }) {
       if (answer.type === "opaqueredirect" || answer.status === 404) {
         closed = true;
         say("out");
+      } else if (closed && answer.ok) {
+        return onBack();
       }
     } catch {
       // The server is away; keep trying.
     }
+    if (closed && onBack) setTimeout(stillOurs, ASK_AGAIN_MS);
   }
 
   function refetch() {

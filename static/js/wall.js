@@ -87,7 +87,8 @@ const drawAll = rowsOf(all, ([initials, risk, state, stale]) => {
 });
 
 const paint = painter(draw);
-openLine("/ws/floor/?wall=1", {
+const { team } = root.dataset;
+openLine(`/ws/floor/?wall=1${team && `&team=${team}`}`, {
   onSnapshot(message) {
     doc = message.floor;
     sync(doc.now);
@@ -103,6 +104,7 @@ openLine("/ws/floor/?wall=1", {
     lostAt = state === "live" ? null : serverNow() - silentMs;
     paint.now();
   },
+  onBack: () => location.reload(),
 });
 setInterval(paint.request, 1000);
 addEventListener("resize", paint.request);
