@@ -54,8 +54,13 @@ def is_agent(user: Viewer) -> TypeGuard[User]:
     return isinstance(user, User) and user.is_active and user.is_agent
 
 
-def floor_groups(user: Viewer) -> list[str]:
-    return [f"team.{team.pk}" for team in visible_teams(user)]
+def floor_teams(user: Viewer, team: str = "") -> list[Team]:
+    """The watched teams; of them the one whose number `team` is, or none."""
+    return [watched for watched in visible_teams(user) if team in ("", str(watched.pk))]
+
+
+def floor_groups(user: Viewer, team: str = "") -> list[str]:
+    return [f"team.{watched.pk}" for watched in floor_teams(user, team)]
 
 
 def visible_agents(user: Viewer) -> QuerySet[User]:

@@ -20,7 +20,7 @@ from channels.db import database_sync_to_async
 from channels.generic.websocket import AsyncJsonWebsocketConsumer
 from django.conf import settings
 from django.contrib.auth import get_user
-from django.http import Http404
+from django.http import Http404, QueryDict
 from django.utils import timezone
 
 from calls import access, helping, live, push, reviewing, second_factor, wire
@@ -33,6 +33,9 @@ FLUSH_S = 1.0
 URGENT_S = 0.4
 """The same for what should not wait: a caller has just finished a turn, a state or a risk changed."""
 TICK_S = 5.0
+"""How often a socket looks around: is it still allowed, has it missed something."""
+PULSE_S = 2.0
+"""And how often it says that the line lives: a page that hears nothing for 5 s dates what it shows."""
 NOT_YOURS = 4404
 
 
@@ -130,13 +133,17 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             await self.close(1011)
 
     async def _send_for_ever(self) -> None:
-        flushed, next_tick = -FLUSH_S, monotonic() + TICK_S
+        flushed, next_tick, next_pulse = -FLUSH_S, monotonic() + TICK_S, monotonic() + PULSE_S
         while True:
             try:
-                await asyncio.wait_for(self.woken.wait(), max(0.0, next_tick - monotonic()))
+                until = min(next_tick, next_pulse)
+                await asyncio.wait_for(self.woken.wait(), max(0.0, until - monotonic()))
             except TimeoutError:
-                await self.tick()
-                next_tick = monotonic() + TICK_S
+                if monotonic() >= next_tick:
+                    await self.look_around()
+                    next_tick = monotonic() + TICK_S
+                await self.pulse()
+                next_pulse = monotonic() + PULSE_S
                 continue
             await asyncio.sleep(max(0.0, flushed + URGENT_S - monotonic()))
             with suppress(TimeoutError):
@@ -163,7 +170,7 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
         document = await database_sync_to_async(self.snapshot)()
         await self.send_json({"type": "snapshot", "seq": self.numbered(seq), **document})
 
-    async def tick(self) -> None:
+    async def look_around(self) -> None:
         counters, events = await database_sync_to_async(self._look_around)()
         if any(self.mail.seq.get(group, 0) < seq for group, seq in self.counters.items()):
             self.mail.wants_snapshot = True
@@ -172,6 +179,8 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
             self.mail.add(event)
         if events or self.mail.wants_snapshot:
             self.woken.set()
+
+    async def pulse(self) -> None:
         await self.send_json({"type": "tick", "now": timezone.now().isoformat()})
 
     def check(self) -> None:
@@ -195,17 +204,25 @@ class FloorConsumer(LiveConsumer):
     def find_groups(self) -> list[str]:
         if not access.may_see_floor(self.scope["user"]):
             raise Http404
-        return access.floor_groups(self.scope["user"])
+        groups = access.floor_groups(self.scope["user"], self.team)
+        if self.team and not groups:
+            raise Http404
+        return groups
 
     @property
     def wall(self) -> bool:
         """A page for a wall gets neither names nor words."""
         return b"wall=1" in self.scope["query_string"].split(b"&")
 
+    @property
+    def team(self) -> str:
+        """The number of the one team that the page shows; "": all."""
+        return QueryDict(self.scope["query_string"]).get("team") or ""
+
     def snapshot(self) -> dict[str, Any]:
         self.find_groups()
         of = live.wall_snapshot if self.wall else live.floor_snapshot
-        floor = of(self.scope["user"], ledger().lag_ms())
+        floor = of(self.scope["user"], ledger().lag_ms(), self.team)
         self.held = Held(floor["calls"].values())
         return {"floor": floor}
 

@@ -141,7 +141,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
     nudges = wire.nudge_docs(view.nudges)
     if nudges != before.get("nudges", []):
         _replace_nudges(call, view.nudges)
-    call.tile = wire.tile_doc(call, view, spec.risk.help) | {"alerts_open": wire.open_alerts(alerts)}
+    call.tile = wire.tile_doc(call, view, spec.risk.help) | wire.alert_marks(alerts)
     group = f"call.{call.pk}"
     changed = [wire.moment_doc(m) for m in view.moments if m.t_ms >= since]
     doc = {

@@ -60,7 +60,7 @@ def _change(alert: Alert, **still: Any) -> Any:
             if "resolved_at" in values:
                 webhooks.alert_resolved(locked, next(row for row in rows if row.pk == alert.pk))
             _tell(call, {"type": "alerts", "alerts": docs}, agent=False)
-            retile(locked, alerts_open=wire.open_alerts(docs))
+            retile(locked, **wire.alert_marks(docs))
 
     return change
 

@@ -25,8 +25,9 @@ ENDED_STAYS = timedelta(seconds=8)
 """How long an ended call stays on the floor, to be seen leaving."""
 
 
-def floor_snapshot(user: access.Viewer, lag_ms: int = 0) -> Doc:
-    teams = access.visible_teams(user)
+def floor_snapshot(user: access.Viewer, lag_ms: int = 0, team: str = "") -> Doc:
+    """All that the viewer watches, or one team of it."""
+    teams = access.floor_teams(user, team)
     now = timezone.now()
     phoned = Call.objects.filter(team__in=teams, practice=False).exclude(source__protocol=Protocol.RECORDING)
     shown = phoned.filter(Q(status=CallStatus.LIVE) | Q(ended_at__gte=now - ENDED_STAYS))
@@ -34,9 +35,9 @@ def floor_snapshot(user: access.Viewer, lag_ms: int = 0) -> Doc:
     return {"now": now.isoformat(), "lag_ms": lag_ms, "calls": tiles}
 
 
-def wall_snapshot(user: access.Viewer, lag_ms: int = 0) -> Doc:
+def wall_snapshot(user: access.Viewer, lag_ms: int = 0, team: str = "") -> Doc:
     """The floor for a screen that everybody in the room sees."""
-    floor = floor_snapshot(user, lag_ms)
+    floor = floor_snapshot(user, lag_ms, team)
     return floor | {"calls": {pk: wire.wall_tile(tile) for pk, tile in floor["calls"].items()}}
 
 

@@ -32,11 +32,12 @@ LEFT_OUT = {
     "resolved_by_id",
 }
 """Row numbers, and our people: they are no data of the caller's."""
+OUR_PEOPLE = ("agent", "initials", "followers", "helpers")
 
 
 def document(call: Call) -> dict[str, Any]:
     own = {name: getattr(call, name) for name in OWN}
-    own["tile"] = {k: v for k, v in (call.tile or {}).items() if k not in ("agent", "initials", "followers")}
+    own["tile"] = {k: v for k, v in (call.tile or {}).items() if k not in OUR_PEOPLE}
     rows = {name: [_row(row) for row in getattr(call, name).values()] for name in RELATED}
     outcome = CallOutcome.objects.filter(call=call).values(*KINDS, "changed_at").first()
     return {"call": own, "outcome": outcome, **rows}

@@ -69,9 +69,13 @@ def alert_docs(alerts: Iterable[Alert]) -> list[Doc]:
     return [alert_doc(alert) for alert in sorted(alerts, key=lambda a: (a.t_ms, a.cause, a.episode))]
 
 
-def open_alerts(docs: Iterable[Doc]) -> int:
-    """How many of these nobody looks after yet."""
-    return sum(not doc["acknowledged_at"] and not doc["resolved_at"] for doc in docs)
+def alert_marks(docs: Sequence[Doc]) -> Doc:
+    """What a tile says of alerts: how many are open, the newest of those, who looks after others."""
+    pending = [doc for doc in docs if not doc["acknowledged_at"] and not doc["resolved_at"]]
+    kept = [doc for doc in docs if doc["acknowledged_at"] and not doc["resolved_at"]]
+    newest = {"cause": pending[-1]["cause"], "title": pending[-1]["title"]} if pending else None
+    names = dict.fromkeys(doc["acknowledged_by"] for doc in kept if doc["acknowledged_by"])
+    return {"alerts_open": len(pending), "alert": newest, "helpers": list(names)}
 
 
 def nudge_doc(nudge: Nudge | NudgeCandidate) -> Doc:
@@ -219,7 +223,7 @@ def tile_doc(call: Call, view: CallView, threshold: float) -> Doc:
     }
 
 
-WALL_LEAVES_OUT = ("agent", "quote", "about", "standing", "spark", "label", "followers")
+WALL_LEAVES_OUT = ("agent", "quote", "about", "standing", "spark", "label", "followers", "helpers")
 
 
 def wall_tile(tile: Doc) -> Doc:

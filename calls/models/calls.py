@@ -162,6 +162,8 @@ class Call(models.Model):
             "media_ms": self.media_ms,
             "consent": self.consent,
             "alerts_open": self.tile.get("alerts_open", 0) if self.tile else 0,
+            "alert": self.tile.get("alert") if self.tile else None,
+            "helpers": self.tile.get("helpers", []) if self.tile else [],
             "followers": self.tile.get("followers", []) if self.tile else [],
             "scored_at": self.scored_at.isoformat() if self.scored_at else None,
         }

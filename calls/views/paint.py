@@ -197,6 +197,7 @@ def tile_paint(tile: Doc, now: datetime) -> Doc:
         "spark_d": spark_path(tile["spark"], tile["media_ms"]),
         "threshold_y": f"{SPARK_H - 1 - (SPARK_H - 2) * tile['threshold']:.1f}",
         "stale": stale,
+        "people_words": people_words(tile.get("helpers", [])),
         "alerts_words": alerts_words(tile.get("alerts_open", 0)),
         "age_words": age_words(tile, age_ms),
         "about_once": ""
@@ -207,6 +208,11 @@ def tile_paint(tile: Doc, now: datetime) -> Doc:
 
 def alerts_words(n: int) -> str:
     return ngettext("%s open alert", "%s open alerts", n) % n if n else ""
+
+
+def people_words(helpers: list[str]) -> str:
+    said = ngettext("%s looks after it", "%s look after it", len(helpers))
+    return f"✓ {said % ', '.join(helpers)}" if helpers else ""
 
 
 def age_words(tile: Doc, age_ms: float | None) -> str:

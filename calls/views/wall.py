@@ -1,4 +1,7 @@
-"""/floor/wall/: the floor for a screen on the wall. No controls, no names, no words of a caller."""
+"""/floor/wall/: the floor for a screen on the wall. No controls, no names, no words of a caller.
+
+`?team=` and a team's number shows that team alone.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,16 @@ NO_FILTER = {"team": "", "queue": "", "q": ""}
 def wall(request: HttpRequest) -> HttpResponse:
     if not access.may_see_floor(request.user):
         raise Http404("No floor.")
-    snapshot = live.wall_snapshot(request.user, ledger().lag_ms())
-    context = {"look": look(), "snapshot": snapshot, "floor": floor_paint(snapshot, NO_FILTER)}
+    wanted = request.GET.get("team", "").strip()
+    teams = access.floor_teams(request.user, wanted)
+    if wanted and not teams:
+        watched = access.visible_teams(request.user)
+        return render(request, "floor/no_wall.html", {"wanted": wanted, "teams": watched}, status=404)
+    snapshot = live.wall_snapshot(request.user, ledger().lag_ms(), wanted)
+    context = {
+        "look": look(),
+        "snapshot": snapshot,
+        "floor": floor_paint(snapshot, NO_FILTER),
+        "team": teams[0] if wanted else None,
+    }
     return render(request, "floor/wall.html", context)

@@ -1,15 +1,19 @@
-// The one polite status line: speaks only when a call comes to need help.
+// The one polite status line: speaks when a call comes to need help, and says what became of a key's action.
 import { timeOfDay } from "./clock.js";
 import { said } from "./words.js";
 
 export function announcer(node) {
   let known = null;
-  return (helped, now) => {
-    const ids = new Set(helped.map((tile) => tile.id));
-    const fresh = known ? helped.filter((tile) => !known.has(tile.id)) : [];
-    known = ids;
+
+  // Of calls that the filter hides nothing is said, nor that they show once it is another.
+  function tell(helped, matches, now) {
+    const before = known;
+    known = new Set(helped.map((tile) => tile.id));
+    const fresh = before ? helped.filter((tile) => !before.has(tile.id) && matches(tile)) : [];
     if (!fresh.length) return;
     const who = fresh.map((tile) => interpolate(gettext("%s needs help"), [tile.agent]) + (tile.reason ? `: ${said(tile.reason)}` : ""));
     node.textContent = `${timeOfDay(now)} — ${who.join("; ")}`;
-  };
+  }
+
+  return { tell, say: (words) => (node.textContent = words) };
 }

@@ -8,7 +8,7 @@ export function filterBy(form, onChange) {
   const changed = () => {
     const query = new URLSearchParams(Object.entries(wanted()).filter(([, value]) => value));
     history.replaceState(null, "", query.size ? `?${query}` : location.pathname);
-    onChange();
+    onChange(wanted());
   };
   form.addEventListener("input", changed);
   form.addEventListener("submit", (event) => {

@@ -1,10 +1,12 @@
 // The live floor: holds the document, decides when tiles may move, draws once per tick.
 import { announcer } from "./announce.js";
-import { serverNow, sync } from "./clock.js";
+import { serverNow, sync, timeOfDay } from "./clock.js";
+import { floorActs } from "./floor-acts.js";
 import { filterBy } from "./filter.js";
+import { inUse } from "./in-use.js";
 import { headline } from "./headline.js";
 import { helpDialog, listen } from "./keys.js";
-import { lineState } from "./line-state.js";
+import { lineState, notKnown, oldSince } from "./line-state.js";
 import { openLine } from "./line.js";
 import { Order } from "./order.js";
 import { painter } from "./painter.js";
@@ -12,20 +14,23 @@ import { pauseButton } from "./pause.js";
 import { applyAll, without } from "./reduce.js";
 import { rover } from "./rove.js";
 import { recall, remember } from "./store.js";
-import { TileView } from "./tile.js";
+import { TileView, isStale } from "./tile.js";
 import { LOOK } from "./words.js";
 
 const MOVE_EVERY_MS = 5000;
 const BAND = 6;
+const TITLE = document.title;
 const LINES_EVERY = 2; // Lines of distress move on by a few pixels each second tick: they cost most.
-const FAR_EVERY = 20; // Tiles out of sight are written each twentieth tick, and at once when their risk changes.
+const FAR_MS = 10_000; // Tiles out of sight are written so seldom, dated, and at once when risk or staleness changes.
+const COUNTED_MS = 2000; // At a slower rate than this ages would not be true until the next draw: they are dated.
 
 const root = document.querySelector("[data-floor]");
 const find = (name) => root.querySelector(`[data-${name}]`);
 const [band, grid] = [find("band"), find("grid")];
 const [bandSection, gridSection] = [find("band-section"), find("grid-section")];
-const [bandMore, heldNote] = [find("band-more"), find("held")];
-const empty = Object.fromEntries(["first", "filtered", "none"].map((name) => [name, root.querySelector(`[data-empty="${name}"]`)]));
+const [bandMore, heldNote, waiting] = [find("band-more"), find("held"), find("waiting")];
+const empty = Object.fromEntries(["first", "filtered", "none", "unknown"].map((name) => [name, root.querySelector(`[data-empty="${name}"]`)]));
+const unknownTitle = empty.unknown.querySelector("h2");
 const banner = document.querySelector("[data-synthetic-banner]");
 
 const views = new Map();
@@ -33,12 +38,20 @@ const order = new Order();
 const announce = announcer(find("announce"));
 const figures = headline(root);
 const showLine = lineState(document.querySelector(".line-state"));
-const filter = filterBy(find("filter"), () => paint.now());
+const filter = filterBy(find("filter"), ({ team }) => {
+  const wall = find("wall-link");
+  wall.search = team && `?team=${team}`;
+  paint.now();
+});
 const rove = rover(root);
+const isBusy = inUse([band, grid, waiting.parentElement]);
 
 let doc = JSON.parse(document.getElementById("snapshot").textContent);
 let held = null; // What a paused page goes on showing, and since when.
 let line = "waiting";
+let lostAt = null;
+let wasOld = false;
+let everCalled = empty.first.hidden;
 let arranged = false;
 let movedAt = -Infinity;
 let widened = false; // The filter changed: everything may be laid out anew.
@@ -52,7 +65,7 @@ const nearby = new IntersectionObserver(
       const view = views.get(target.dataset.id);
       if (!view || view.node !== target) continue;
       view.far = !isIntersecting;
-      if (isIntersecting && view.tile) view.draw((held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow(), Boolean(held));
+      if (view.tile) write(view, (held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow());
     }
   },
   { rootMargin: "100px" },
@@ -65,6 +78,7 @@ sync(doc.now);
 
 function draw() {
   const now = held?.at ?? serverNow();
+  const drawnAt = performance.now();
   const shown = held?.doc ?? doc;
   const matches = filter.matcher();
   const present = Object.values(shown.calls).filter((tile) => !longGone(tile, now));
@@ -79,32 +93,54 @@ function draw() {
       nearby.observe(view.node);
       grid.append(view.node);
     }
-    const due = !view.far || (n + ticks) % FAR_EVERY === 0 || view.tile?.risk !== tile.risk;
-    if (due) view.draw(tile, now, Boolean(held), held || view.far || ticks % LINES_EVERY === 0 || view.tile?.risk !== tile.risk);
+    const turned = view.tile?.risk !== tile.risk;
+    const due = !view.far || turned || drawnAt >= view.nextAt;
+    const line = Boolean(held) || turned || (!view.far && ticks % LINES_EVERY === 0);
+    if (due) write(view, tile, now, line);
+    if (due) view.nextAt = drawnAt + FAR_MS * (view.nextAt < 0 ? (n % 10) / 10 : 1); // not all in one tick
     const hide = !matches(tile);
     if (view.node.hidden !== hide) {
       view.node.hidden = hide;
       order.changed = true;
     }
   }
-  figures(fitting, shown.lag_ms, now);
-  announce(present.filter((tile) => order.needsHelp(tile.id)), now);
+  const asOf = held?.at ?? oldSince(lostAt, now);
+  wasOld = asOf !== null;
+  figures(fitting, shown.lag_ms, now, asOf);
+  announce.tell(present.filter((tile) => order.needsHelp(tile.id)), matches, now);
+  retitle();
   arrange(present, fitting);
-  emptiness(present, fitting);
+  emptiness(present, fitting, asOf);
   show(banner, present.some((tile) => tile.synthetic));
   showLine(held ? "paused" : line, held?.at ?? (line === "live" ? null : lostAt));
+}
+
+const write = (view, tile, now, line = true) =>
+  view.draw(tile, now, { frozen: Boolean(held), dated: view.far || paint.every > COUNTED_MS, line });
+
+// What is old says so within a second, however seldom the page is drawn.
+function markOld() {
+  if (document.hidden || held) return;
+  const now = serverNow();
+  for (const view of views.values()) {
+    const tile = doc.calls[view.node.dataset.id];
+    if (tile && !view.stale && isStale(tile, now)) write(view, tile, now);
+  }
+  if (!wasOld && oldSince(lostAt, now) !== null) paint.now();
 }
 
 const longGone = (tile, now) =>
   tile.status !== "live" && (!tile.ended_at || now - Date.parse(tile.ended_at) > LOOK.ended_stays_ms);
 
-// Tiles move and leave at most every 5 s, and never under the pointer, the focus or a pause.
+// Tiles move and leave at most every 5 s, and never under the pointer, the focus or a pause; calls that
+// wait for a place in the band meanwhile are counted on a button, which is the way to have them moved.
 function arrange(present, fitting) {
-  const busy = inUse();
+  const busy = isBusy();
   const first = !arranged || widened;
   const may = first || (!held && !busy && performance.now() - movedAt >= MOVE_EVERY_MS);
   const note = busy && !held ? gettext("order held while you point or focus here") : "";
-  if (heldNote.textContent !== note) heldNote.textContent = note;
+  put(heldNote, note);
+  tellWaiting(busy && !held && !first ? unplaced(fitting) : []);
   if (!may) return;
   if (!first && !order.changed && views.size === present.length) return;
   const staying = new Set(present.map((tile) => tile.id));
@@ -126,17 +162,37 @@ function arrange(present, fitting) {
     place(band, sorted.filter((tile) => above.has(tile.id))) |
     place(grid, [...sorted.filter((tile) => !above.has(tile.id)), ...hiddenOnes]);
   const more = helped.length > BAND ? interpolate(gettext("and %s more, first below"), [helped.length - BAND]) : "";
-  if (bandMore.textContent !== more) bandMore.textContent = more;
+  put(bandMore, more);
   if (moved) {
     movedAt = performance.now();
     rove.tidy();
   }
 }
 
-function inUse() {
-  const focused = document.activeElement;
-  return [band, grid].some((list) => list.matches(":hover") || list.contains(focused));
+// Calls that would be in the band if tiles might move now.
+function unplaced(fitting) {
+  const helped = order.sorted(fitting.filter((tile) => order.needsHelp(tile.id)));
+  return helped.slice(0, BAND).filter((tile) => !band.contains(views.get(tile.id).node));
 }
+
+function tellWaiting(tiles) {
+  const focused = document.activeElement === waiting; // It does not go from under the focus.
+  show(waiting, tiles.length > 0 || focused);
+  const form = ngettext("%s call needs help — show it", "%s calls need help — show them", tiles.length);
+  if (tiles.length) put(waiting, interpolate(form, [tiles.length]));
+  else if (focused) put(waiting, gettext("Nobody waits any more — go to the first call"));
+}
+
+// Moves them now, since somebody asked, and goes to the first.
+function showWaiting() {
+  if (waiting.hidden) return undefined;
+  const ids = new Set(unplaced(Object.values(doc.calls).filter(filter.matcher())).map((tile) => tile.id));
+  widened = true;
+  draw();
+  rove.go([...band.children].find((node) => ids.has(node.dataset.id))?.querySelector("a") ?? root.querySelector(".tile:not([hidden]) a"));
+  return true;
+}
+waiting.addEventListener("click", showWaiting);
 
 function place(list, tiles) {
   let moved = 0;
@@ -149,19 +205,31 @@ function place(list, tiles) {
   return moved;
 }
 
+// In the tab: how many need help, of those that the filter shows.
+function retitle() {
+  const matches = filter.matcher();
+  const n = Object.values(doc.calls).filter((tile) => tile.status === "live" && tile.risk === "help" && matches(tile)).length;
+  const known = held || oldSince(lostAt, serverNow()) === null;
+  const words = known ? (n ? `(${n}) ${TITLE}` : TITLE) : `(?) ${TITLE}`;
+  if (document.title !== words) document.title = words;
+}
+
 const show = (node, on) => node.hidden === on && (node.hidden = !on);
 
-function emptiness(present, fitting) {
+function emptiness(present, fitting, asOf) {
   const seen = (list) => [...list.children].some((node) => !node.hidden);
   show(bandSection, seen(band));
   show(gridSection, seen(grid));
-  if (present.length) show(empty.first, false);
-  show(empty.filtered, !fitting.length && filter.active());
-  show(empty.none, !fitting.length && !filter.active() && empty.first.hidden);
+  if (present.length) everCalled = true;
+  const why = fitting.length ? "" : asOf !== null ? "unknown" : filter.active() ? "filtered" : everCalled ? "none" : "first";
+  for (const [name, node] of Object.entries(empty)) show(node, name === why);
+  if (why === "unknown") put(unknownTitle, held ? pausedWords(asOf) : notKnown(asOf));
 }
 
+const pausedWords = (at) => interpolate(gettext("No live call when you paused, at %s"), [timeOfDay(at)]);
+const put = (node, text) => node.textContent === text || (node.textContent = text);
+
 const paint = painter(draw, Number(recall("rate", "1000")));
-let lostAt = null;
 
 const { refetch } = openLine("/ws/floor/", {
   onSnapshot(message) {
@@ -174,21 +242,26 @@ const { refetch } = openLine("/ws/floor/", {
     changed(urgent);
   },
   onTick: (message) => sync(message.now),
-  onState(state) {
+  onState(state, silentMs) {
     line = state;
-    lostAt = state === "live" ? null : serverNow();
+    lostAt = state === "live" ? null : serverNow() - silentMs;
     paint.now();
   },
+  onBack: () => location.reload(),
 });
 document.addEventListener("visibilitychange", () => document.hidden || refetch());
 
 function changed(urgent = false) {
   filter.offer(new Set(Object.values(doc.calls).map((tile) => tile.queue)));
+  if (document.hidden) retitle(); // nothing is drawn then
   urgent ? paint.hurry() : paint.request();
 }
 
 // Elapsed times and ages move on even when nothing arrives.
-setInterval(paint.request, 1000);
+setInterval(() => {
+  paint.request();
+  markOld();
+}, 1000);
 
 const pause = pauseButton(find("pause"), () => {
   held = held ? null : { doc, at: serverNow() };
@@ -207,6 +280,8 @@ find("filter").addEventListener("input", () => (widened = true), { capture: true
 const help = helpDialog(document.querySelector("[data-help-dialog]"), find("help"));
 listen({
   ...rove.actions,
+  ...floorActs({ tileOf: (id) => doc.calls[id], say: announce.say }),
+  n: showWaiting,
   p: pause,
   "?": help,
   "/": () => {

@@ -3,6 +3,7 @@ import { post } from "./post.js";
 
 const viewer = Number(document.querySelector("[data-viewer]")?.dataset.viewer ?? 0);
 export const isMine = (tile) => tile.followers?.some((person) => person.id === viewer) ?? false;
+export const othersOn = (tile) => (tile.followers ?? []).filter((person) => person.id !== viewer).map((person) => person.name);
 
 export function followButton(button, trouble) {
   const word = button.querySelector("[data-follow-word]");

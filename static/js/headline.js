@@ -1,4 +1,5 @@
-// The four numbers over the floor.
+// The four numbers over the floor: dated, and grey, once they may be old.
+import { timeOfDay } from "./clock.js";
 import { LOOK } from "./words.js";
 
 export function headline(root) {
@@ -14,13 +15,25 @@ export function headline(root) {
     if (figures[key].dataset.off !== value) figures[key].dataset.off = value;
   };
 
-  return (tiles, lagMs, now) => {
+  const list = root.querySelector(".headline");
+  const dates = root.querySelectorAll("[data-as-of]");
+  let dated = null;
+  const date = (asOf) => {
+    if (asOf === dated) return;
+    dated = asOf;
+    list.toggleAttribute("data-old", asOf !== null);
+    for (const node of dates) node.textContent = asOf === null ? "" : interpolate(gettext("as of %s"), [timeOfDay(asOf)]);
+  };
+
+  // `asOf`: when these were last known to be so; null: they are fresh.
+  return (tiles, lagMs, now, asOf = null) => {
+    date(asOf);
     const live = tiles.filter((tile) => tile.status === "live");
     const help = live.filter((tile) => tile.risk === "help").length;
     const behind = live.filter((tile) => !tile.scored_at || now - Date.parse(tile.scored_at) > LOOK.stale_ms).length;
     const middle = median(live.map((tile) => tile.empathy).filter((value) => value !== null));
     put("live", String(live.length));
-    put("live_note", behind ? interpolate(gettext("%s without a fresh score"), [behind]) : live.length ? gettext("every score is fresh") : "");
+    put("live_note", asOf !== null ? "" : behind ? interpolate(gettext("%s without a fresh score"), [behind]) : live.length ? gettext("every score is fresh") : "");
     put("help", String(help));
     put("empathy", middle === null ? "–" : String(Math.round(middle)));
     put("lag", `${(lagMs / 1000).toFixed(1)} s`);

@@ -1,5 +1,10 @@
 // The words in the header that say how fresh this page is.
 import { timeOfDay } from "./clock.js";
+import { LOOK } from "./words.js";
+
+// Since when all that a page shows may have changed unseen; null while the line is well, or only just lost.
+export const oldSince = (lostAt, now) => (lostAt !== null && now - lostAt >= LOOK.stale_ms ? lostAt : null);
+export const notKnown = (since) => interpolate(gettext("Not known since %s"), [timeOfDay(since)]);
 
 const LOOKS = {
   waiting: ["○", gettext("connecting")],

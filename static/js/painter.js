@@ -46,6 +46,9 @@ export function painter(draw, every = 1000) {
     request,
     hurry,
     now,
+    get every() {
+      return every;
+    },
     set every(ms) {
       every = ms;
       clearTimeout(timer);

@@ -1,12 +1,12 @@
 // Moving among tiles with j, k and the arrows; one tile at a time is in the tab order.
 export function rover(root) {
-  const links = () => [...root.querySelectorAll(".tile:not([hidden]) > a")];
+  const links = () => [...root.querySelectorAll(".tile:not([hidden]) a")];
 
   function go(link) {
     if (!link) return;
     for (const other of links()) other.tabIndex = other === link ? 0 : -1;
-    link.focus();
-    link.scrollIntoView({ block: "nearest" });
+    link.focus({ preventScroll: true });
+    link.closest(".tile").scrollIntoView({ block: "nearest" });
   }
 
   // Keeps exactly one tile reachable by Tab as tiles come and go.
@@ -48,6 +48,7 @@ export function rover(root) {
   const aside = (by) => (links().includes(document.activeElement) ? step(by) : undefined);
   return {
     tidy,
+    go,
     actions: {
       j: () => step(1),
       k: () => step(-1),

@@ -1,12 +1,25 @@
 // One tile on the floor: its element, and writing to it only what changed.
 import { timeOfDay } from "./clock.js";
-import { isMine } from "./follow.js";
+import { isMine, othersOn } from "./follow.js";
 import { level, sparkPath } from "./spark.js";
 import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, said, stateLook } from "./words.js";
 
 const template = document.querySelector("template[data-tile]");
 
 const JUST_NOW_MS = 2000; // As in calls/views/paint.py.
+const NAMED_BY = ["agent", "place", "risk_word"]; // What the link over a tile is called.
+
+export const isStale = ({ status, scored_at }, now) => status === "live" && Boolean(scored_at) && now - Date.parse(scored_at) > LOOK.stale_ms;
+
+// Who of the others is at it. (That the viewer follows is a star of its own.)
+function peopleWords(tile) {
+  const helpers = tile.helpers ?? [];
+  const others = othersOn(tile);
+  const parts = [];
+  if (helpers.length) parts.push(`✓ ${interpolate(ngettext("%s looks after it", "%s look after it", helpers.length), [helpers.join(", ")])}`);
+  if (others.length) parts.push(`☆ ${interpolate(ngettext("%s follows", "%s follow", others.length), [others.join(", ")])}`);
+  return parts.join(" · ");
+}
 
 export class TileView {
   constructor(node = template.content.firstElementChild.cloneNode(true)) {
@@ -15,6 +28,9 @@ export class TileView {
     for (const part of node.querySelectorAll("[data-f]")) this.parts[part.dataset.f] = part;
     this.shown = new Map();
     this.tile = null;
+    this.stale = false;
+    this.far = false; // out of sight
+    this.nextAt = -Infinity; // when it is written again though it is
   }
 
   text(name, value) {
@@ -33,10 +49,11 @@ export class TileView {
     else node.setAttribute(attribute, value);
   }
 
-  draw(tile, now, frozen, line = true) {
+  // `frozen`: the page is paused. `dated`: it will not be drawn again soon, so its age is said by the clock.
+  draw(tile, now, { frozen = false, dated = false, line = true } = {}) {
     if (tile !== this.tile) this.drawTile(tile);
     if (line) this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
-    this.drawAge(tile, now, frozen);
+    this.drawAge(tile, now, frozen, dated);
   }
 
   drawTile(tile) {
@@ -49,6 +66,8 @@ export class TileView {
     this.set("", "data-status", tile.status, this.node);
     this.set("", "data-low", isLow(tile.confidence) ? "" : null, this.node);
     this.set("link", "href", `/calls/${tile.id}/`);
+    for (const name of NAMED_BY) this.set(name, "id", `${tile.id}-${name}`);
+    this.set("link", "aria-labelledby", NAMED_BY.map((name) => `${tile.id}-${name}`).join(" "));
     this.text("risk_glyph", riskGlyph);
     this.text("risk_word", riskWord);
     this.text("agent", tile.agent);
@@ -72,22 +91,24 @@ export class TileView {
     this.text("alarms_n", open ? String(open) : "");
     this.text("alarms_words", open ? interpolate(ngettext("%s open alert", "%s open alerts", open), [open]) : "");
     this.set("mine", "hidden", isMine(tile) ? null : "");
+    this.text("people", peopleWords(tile));
     this.startedAt = Date.parse(tile.started_at);
     this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;
     this.endedAt = tile.ended_at ? Date.parse(tile.ended_at) : null;
   }
 
   // Paused numbers are dated, not aged: the page says when it was paused.
-  drawAge(tile, now, frozen) {
+  drawAge(tile, now, frozen, dated) {
     const live = tile.status === "live";
     const age = this.scoredAt === null ? null : now - this.scoredAt;
-    const stale = live && age !== null && age > LOOK.stale_ms;
-    this.set("", "data-stale", stale && !frozen ? "" : null, this.node);
+    const stale = isStale(tile, now);
+    this.stale = stale && !frozen;
+    this.set("", "data-stale", this.stale ? "" : null, this.node);
     this.text("elapsed", clock((this.endedAt ?? now) - this.startedAt));
     let words;
     if (!live) words = tile.status === "ended" ? gettext("ended") : gettext("stream lost");
     else if (age === null) words = gettext("no score yet");
-    else if (frozen) words = interpolate(gettext("scored at %s"), [timeOfDay(this.scoredAt)]);
+    else if (frozen || (dated && !stale)) words = interpolate(gettext("scored at %s"), [timeOfDay(this.scoredAt)]);
     else if (stale) words = interpolate(gettext("stale since %s"), [timeOfDay(this.scoredAt)]);
     else words = age < JUST_NOW_MS ? gettext("scored just now") : interpolate(gettext("scored %s s ago"), [Math.floor(age / 1000)]);
     this.text("age", words);

@@ -1,7 +1,7 @@
 // The floor for a wall: four numbers, who needs help, everyone else. Nothing to press.
 import { serverNow, sync } from "./clock.js";
 import { headline } from "./headline.js";
-import { lineState } from "./line-state.js";
+import { lineState, notKnown, oldSince } from "./line-state.js";
 import { openLine } from "./line.js";
 import { glyph, make, rowsOf } from "./nodes.js";
 import { Order } from "./order.js";
@@ -17,6 +17,7 @@ const [all, more, rest, nobody, quiet, synthetic] = ["all", "more", "rest", "nob
 const order = new Order();
 const figures = headline(root);
 const showLine = lineState(root.querySelector(".line-state"));
+const words = new Map([nobody, quiet].map((node) => [node, node.textContent]));
 let doc = JSON.parse(document.getElementById("snapshot").textContent);
 let line = "waiting";
 let lostAt = null;
@@ -29,7 +30,8 @@ function draw() {
   letGo();
   const tiles = Object.values(doc.calls);
   for (const tile of tiles) order.hold(tile, now);
-  figures(tiles, doc.lag_ms, now);
+  const asOf = oldSince(lostAt, now);
+  figures(tiles, doc.lag_ms, now, asOf);
   showLine(line, lostAt);
   if (performance.now() - movedAt >= MOVE_EVERY_MS || ids.length !== tiles.length) {
     ids = order.sorted(tiles).map((tile) => tile.id);
@@ -41,9 +43,10 @@ function draw() {
   for (const section of root.querySelectorAll("[data-if-any]")) section.hidden = !tiles.length;
   quiet.hidden = tiles.length > 0;
   nobody.hidden = helped.length > 0;
+  for (const [node, fresh] of words) put(node, asOf === null ? fresh : notKnown(asOf));
   synthetic.hidden = !tiles.some((tile) => tile.synthetic);
   put(more, helped.length > HELPED ? interpolate(gettext("and %s more"), [helped.length - HELPED]) : "");
-  const stale = (tile) => lostAt !== null || Boolean(tile.scored_at && now - Date.parse(tile.scored_at) > LOOK.stale_ms);
+  const stale = (tile) => asOf !== null || Boolean(tile.scored_at && now - Date.parse(tile.scored_at) > LOOK.stale_ms);
   drawHelp(helped.slice(0, HELPED).map((tile) => [tile.initials, saidOf(tile.reason), tile.state, lasted(now - Date.parse(tile.started_at)), stale(tile)]));
   const room = roomIn(all);
   put(rest, others.length > room ? interpolate(gettext("and %s more, calmer ones"), [others.length - room]) : "");
@@ -84,7 +87,8 @@ const drawAll = rowsOf(all, ([initials, risk, state, stale]) => {
 });
 
 const paint = painter(draw);
-openLine("/ws/floor/?wall=1", {
+const { team } = root.dataset;
+openLine(`/ws/floor/?wall=1${team && `&team=${team}`}`, {
   onSnapshot(message) {
     doc = message.floor;
     sync(doc.now);
@@ -95,11 +99,12 @@ openLine("/ws/floor/?wall=1", {
     urgent ? paint.hurry() : paint.request();
   },
   onTick: (message) => sync(message.now),
-  onState(state) {
+  onState(state, silentMs) {
     line = state;
-    lostAt = state === "live" ? null : serverNow();
+    lostAt = state === "live" ? null : serverNow() - silentMs;
     paint.now();
   },
+  onBack: () => location.reload(),
 });
 setInterval(paint.request, 1000);
 addEventListener("resize", paint.request);

@@ -75,10 +75,11 @@ def chromium() -> Iterator[Any]:
 def page_for(
     chromium: Any, web_server: servers.Server, session_of: Callable[[User], str]
 ) -> Iterator[Callable[..., Any]]:
-    """Opens a page as somebody. Every test fails if a page talks to another origin or logs an error."""
+    """Opens a page as somebody. Every test fails if a page talks to another origin or, unless it is `loud`
+    (to Chromium a refused request is an error), logs one."""
     contexts, trouble = [], []
 
-    def open_as(user: User | None, **options: Any) -> Any:
+    def open_as(user: User | None, loud: bool = False, **options: Any) -> Any:
         context = chromium.new_context(base_url=web_server.http, **options)
         contexts.append(context)
         if user:
@@ -89,7 +90,8 @@ def page_for(
         page.on("request", lambda request: _same_origin(request.url, web_server.port, trouble))
         page.on("websocket", lambda socket: _same_origin(socket.url, web_server.port, trouble))
         page.on("pageerror", lambda error: trouble.append(str(error)))
-        page.on("console", lambda message: _quiet(message, trouble))
+        if not loud:
+            page.on("console", lambda message: _quiet(message, trouble))
         return page
 
     yield open_as
