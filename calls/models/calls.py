@@ -95,7 +95,7 @@ class Call(models.Model):
             models.Index(
                 fields=("-started_at", "-id"), name="call_live", condition=models.Q(status=CallStatus.LIVE)
             ),
-            models.Index(fields=("external_ref",), name="call_reference", opclasses=("varchar_pattern_ops",)),
+            models.Index(fields=("external_ref",), name="call_reference", opclasses=["varchar_pattern_ops"]),
         ]
 
     def __str__(self) -> str:
