@@ -200,6 +200,7 @@ class Line:
 
     def _hear(self, said: Audio | Skip, now_ms: int) -> None:
         if isinstance(said, Skip):
+            self._lay_rest(now_ms)
             self.stream.add(self.session.skip(min(said.ms, MAX_SKIP_MS)))
             return
         # A frame that does not say whose voice it is belongs to nobody, unless the stream has one leg.
@@ -217,6 +218,12 @@ class Line:
             if hops := self.session.media(leg, at_ms, payload, now_ms):
                 self.stream.add(hops)
 
+    def _lay_rest(self, now_ms: int) -> None:
+        """What resamplers still hold, up to a tenth of a second, belongs before what comes next."""
+        for legs, converter in self._converters.items():
+            for at_ms, mulaw in converter.finish():
+                self._lay(legs, at_ms, mulaw, now_ms)
+
     def _told(self, told: Told) -> None:
         if not self.source.given_words or self._paused or len(self.stream.told) >= MOST_TOLD:
             self.counters.ignored += 1
@@ -232,6 +239,7 @@ class Line:
         if not self._paused:
             self.counters.pauses += 1
         self._paused = True
+        self._lay_rest(_now_ms())  # or it would come out after the pause, at the wrong time and not silenced
         if said.since_ms is None:
             return
         if self._early is not None:
@@ -244,13 +252,18 @@ class Line:
         task.add_done_callback(self._purging.discard)
 
     def _cut_early(self, since_ms: int) -> None:
-        """Of what still waits for the row, nothing from then on stays."""
+        """Of what still waits for the row, nothing from then on stays but its time."""
         assert self._early is not None
-        kept, at_ms = deque[tuple[Audio | Skip, int]](), 0.0
+        kept, at_ms, gone_ms = deque[tuple[Audio | Skip, int]](), 0.0, 0.0
         for said, now_ms in self._early:
-            at_ms += said.ms if isinstance(said, Skip) else self.begin.format.ms(len(said.payload))
+            ms = said.ms if isinstance(said, Skip) else self.begin.format.ms(len(said.payload))
+            at_ms += ms
             if isinstance(said, Skip) or at_ms <= since_ms:
                 kept.append((said, now_ms))
+            else:
+                gone_ms += ms
+        if gone_ms:
+            kept.append((Skip(round(gone_ms)), _now_ms()))
         self._early = kept
 
     # -- the call's row
@@ -337,9 +350,7 @@ class Line:
             except Refused as refusal:
                 self.refused = refusal
             self._hear_early()
-            for legs, converter in self._converters.items():
-                for at_ms, mulaw in converter.finish():
-                    self._lay(legs, at_ms, mulaw, _now_ms())
+            self._lay_rest(_now_ms())
             stream.add(session.stop())
             if self._purging:
                 await asyncio.gather(*self._purging)
