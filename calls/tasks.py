@@ -107,7 +107,7 @@ def read_given() -> int:
         call = Call.objects.filter(pk=call_id).first()
         if call is None or call.is_withheld or "transcript" in call.purged:
             transcripts.drop(ledger(), call_id)
-        elif unread := owed.unread:
+        elif unread := (owed := transcripts.silenced(ledger(), owed, call.pauses)).unread:
             heard = CallHeard(call_id, (), tuple(engine().read_given(unread)), (), (), {})
             over = call.status != CallStatus.LIVE
             record.record_scores([Scored(call_id, heard, {}, {}, close=over)], engine().version)

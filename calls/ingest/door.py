@@ -11,14 +11,15 @@ import ipaddress
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from django.conf import settings
 
-from calls import metrics, record
+from calls import metrics, record, transcripts
 from calls.access import MediaSource, media_source
 from calls.ingest import auth
 from calls.ingest.formats import Converter
@@ -46,6 +47,10 @@ REFUSAL_DELAY_S = 0.5
 SOURCE_CACHE_S = 5.0
 MAX_MALFORMED = 20
 MAX_OVER_RATE = 1000
+WORDS_S, WORDS_BURST = 50, 1000
+"""Messages without audio that a stream may send a second, and at once besides."""
+FRAMES_S, FRAMES_BURST = 1000, 20_000
+"""And of all it sends; two voices in frames of 20 ms are a hundred."""
 MAX_SKIP_MS = 4 * 3600 * 1000
 OPEN_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each try to open the call's row: a database that restarts costs no call."""
@@ -128,6 +133,10 @@ class Line:
         self._converters: dict[tuple[str, ...], Converter] = {}
         self._only = begin.legs[0] if len(begin.legs) == 1 else ""
         self._paused = False
+        self._paused_ms: int | None = None
+        """Where in the stream the pause began, until it is over and its end known."""
+        self._telling: asyncio.Task[None] | None = None
+        self._words = self._frames = 0
         self.refused: Refused | None = None
         """Why it has no call, once it has ended without one."""
         # One leg alone may belong beside another that began earlier, and so may not be cut into hops yet.
@@ -145,7 +154,9 @@ class Line:
         if isinstance(said, Audio):
             if self._paused:
                 self.counters.while_paused += 1
-            elif len(said.payload) % self.begin.format.frame_bytes:
+                return
+            self._resumed()
+            if len(said.payload) % self.begin.format.frame_bytes:
                 self._malformed()
             else:
                 self._later_or_now(said)
@@ -165,6 +176,14 @@ class Line:
             self._told(said)
         elif isinstance(said, Ignored):
             self.counters.ignored += 1
+
+    def count(self, said: Sequence[Said]) -> None:
+        """What one frame meant. Refused when there is more of it than any phone system has to say."""
+        words = sum(1 for one in said if not isinstance(one, Audio)) if said else 1
+        self._words, self._frames = self._words + words, self._frames + max(1, len(said))
+        seconds = (_now_ms() - self.session.started_ms) / 1000 * max(1.0, self.session.limits.speed / 2)
+        if self._words > WORDS_BURST + WORDS_S * seconds or self._frames > FRAMES_BURST + FRAMES_S * seconds:
+            raise Refused(POLICY, "too many messages")
 
     def check(self) -> None:
         """Once a second: Refused if the stream has gone on too long, too fast, or to nowhere."""
@@ -225,7 +244,8 @@ class Line:
                 self._lay(legs, at_ms, mulaw, now_ms)
 
     def _told(self, told: Told) -> None:
-        if not self.source.given_words or self._paused or len(self.stream.told) >= MOST_TOLD:
+        of_pause = self._paused_ms is not None and told.said.end_ms > self._paused_ms
+        if not self.source.given_words or of_pause or len(self.stream.told) >= MOST_TOLD:
             self.counters.ignored += 1
             return
         self.stream.told.append(told.said)
@@ -238,8 +258,14 @@ class Line:
     def _pause(self, said: Pause) -> None:
         if not self._paused:
             self.counters.pauses += 1
+            self._resumed()  # from an earlier one, with no audio between them
         self._paused = True
         self._lay_rest(_now_ms())  # or it would come out after the pause, at the wrong time and not silenced
+        since_ms = self._clock_ms() if said.since_ms is None else said.since_ms
+        if self._paused_ms is None or since_ms < self._paused_ms:
+            self._paused_ms = since_ms
+            self._tell_pause(since_ms, None)
+        self.stream.told = [one for one in self.stream.told if one.end_ms <= since_ms]
         if said.since_ms is None:
             return
         if self._early is not None:
@@ -250,6 +276,39 @@ class Line:
         task = asyncio.create_task(self.hub.purge(self.stream, span))
         self._purging.add(task)
         task.add_done_callback(self._purging.discard)
+
+    def _resumed(self) -> None:
+        """Audio comes again, or the stream ends: now it is known how far the last pause went."""
+        if self._paused_ms is not None and not self._paused:
+            self._tell_pause(self._paused_ms, self._clock_ms())
+            self._paused_ms = None
+
+    def _clock_ms(self) -> int:
+        if self._early is None:
+            return self.session.clock_ms()
+        ms = (
+            one.ms if isinstance(one, Skip) else self.begin.format.ms(len(one.payload))
+            for one, _ in self._early
+        )
+        return round(sum(ms))
+
+    def _tell_pause(self, since_ms: int, until_ms: int | None) -> None:
+        """On the call, in the order in which they came, since its words may come by other ways and later."""
+        self._telling = asyncio.create_task(self._note_pause(self._telling, since_ms, until_ms))
+
+    async def _note_pause(
+        self, before: asyncio.Task[None] | None, since_ms: int, until_ms: int | None
+    ) -> None:
+        await asyncio.wait({self._opening, before} if before else {self._opening})
+        call_id, begins_ms = self.stream.call_id, self.stream.begins_ms
+        if not call_id:
+            return
+        channels = sorted(channel.value for channel in self.stream.channels)
+        until = None if until_ms is None else begins_ms + until_ms
+        noted = partial(record.paused, call_id, channels, begins_ms + since_ms, until)
+        await self._try(lambda: self.hub.database(noted))
+        with suppress(*DOWN):
+            await transcripts.look_again(self.hub.writer.client, call_id)
 
     def _cut_early(self, since_ms: int) -> None:
         """Of what still waits for the row, nothing from then on stays but its time."""
@@ -349,22 +408,21 @@ class Line:
                 await self._opening
             except Refused as refusal:
                 self.refused = refusal
+            self._resumed()
             self._hear_early()
             self._lay_rest(_now_ms())
             stream.add(session.stop())
             if self._purging:
                 await asyncio.gather(*self._purging)
+            if self._telling:
+                await self._telling
             if not stream.call_id:
                 stream.drop_oldest(0)
                 return
             await self._drain()
-            counters, note = session.counters.as_dict(), ""
-            if session.heard_nobody():
-                names = ", ".join(name or "without a name" for name in session.strays) or "without a name"
-                note = f"Its audio came on legs that are not mapped here ({names}): none of it was heard."
-                self.hub.refused(self.source.slug, f"no leg of the source: {names}")
+            counters, notes = session.counters.as_dict(), self._notes()
             await self._try(
-                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters, note))
+                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters, notes))
             )
             at = None if stream.superseded else int(time.time() * 1000)
             await self._try(lambda: self.hub.writer.leave(stream.call_id, stream.ref, stream.channels, at))
@@ -384,6 +442,19 @@ class Line:
                 metrics.MEDIA_FRAMES.labels(kind).inc(getattr(session.counters, kind))
             log.info("media ended", call=stream.call_id, reason=reason, **session.counters.as_dict())
 
+    def _notes(self) -> list[str]:
+        """What the call's coverage must say of this stream."""
+        notes = []
+        if self.session.heard_nobody():
+            names = ", ".join(name or "without a name" for name in self.session.strays) or "without a name"
+            notes.append(f"Its audio came on legs that are not mapped here ({names}): none of it was heard.")
+            self.hub.refused(self.source.slug, f"no leg of the source: {names}")
+        if self.stream.told_too_many:
+            notes.append(
+                f"The platform told more than {transcripts.MOST_TURNS} turns: the rest was not taken."
+            )
+        return notes
+
     async def _drain(self) -> None:
         for _ in range(END_TRIES):
             await self.hub.flush()
@@ -400,7 +471,7 @@ class Line:
                 await do()
                 return
             except Exception as error:
-                log.warning("could not record the end of a stream", error=str(error))
+                log.warning("could not record an end or a pause of a stream", error=str(error))
 
 
 def _bare(leg: str) -> str:

@@ -61,9 +61,15 @@ class Stream:
     waiting: deque[Waiting] = field(default_factory=deque)
     told: list[given.Said] = field(default_factory=list)
     """Turns that the platform transcribed, to be handed on."""
+    told_too_many: int = 0
     superseded: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     end_early: Callable[[], None] = lambda: None
+
+    @property
+    def begins_ms(self) -> int:
+        """Where in the call its clock is 0."""
+        return self.base_index * HOP_MS + self.session.shift_ms
 
     def add(self, hops: list[Hop]) -> None:
         now = int(time.time() * 1000)
@@ -222,14 +228,16 @@ class Hub:
 
     async def _hand_on(self, stream: Stream) -> int:
         """What the platform transcribed, on the call's clock; how many turns. They wait if Redis is away."""
-        told, begins_ms = list(stream.told), stream.base_index * HOP_MS + stream.session.shift_ms
+        told, begins_ms = list(stream.told), stream.begins_ms
         moved = [replace(s, start_ms=s.start_ms + begins_ms, end_ms=s.end_ms + begins_ms) for s in told]
         try:
-            await transcripts.put_soon(self.writer.client, stream.call_id, moved)
+            taken = await transcripts.put_soon(self.writer.client, stream.call_id, moved)
         except DOWN:
             return 0
-        del stream.told[: len(told)]
-        return len(told)
+        stream.told_too_many += len(told) - taken
+        handed = set(map(id, told))  # a pause may have taken others away meanwhile
+        stream.told = [one for one in stream.told if id(one) not in handed]
+        return taken
 
     def _batch(self) -> list[tuple[Stream, StoredPiece]]:
         """The oldest hops of each stream; a different stream is first each time."""

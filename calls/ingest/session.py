@@ -270,6 +270,10 @@ class Session:
         """Into hop 0, at which the stream begins."""
         return self._shift // PER_MS
 
+    def clock_ms(self) -> int:
+        """Up to where of the stream audio has come, or was not to come."""
+        return (max(leg.expected for leg in self._legs.values()) - self._shift) // PER_MS
+
     def begin_at(self, offset_ms: int) -> None:
         """Before any audio: it begins so far into hop 0, beside a stream that began earlier."""
         self._shift = offset_ms * PER_MS

@@ -12,6 +12,8 @@ from calls.ingest.words import Begin, End, Said, Say, Talk, Unusable
 
 START_S = 10.0
 """From accept to the start message."""
+MOST_BEFORE = 200
+"""Frames, pings above all, before it."""
 IDLE_S = 30.0
 CUT_OFF = "The audio stream was cut off."
 
@@ -28,10 +30,11 @@ async def wait_for_begin(
     carrier: Carrier, talk: Talk, seconds: float | None = None
 ) -> tuple[Begin, list[Said]] | None:
     """The beginning, and what was said with it. None for a stream that only asked whether we are here."""
-    malformed = 0
+    malformed = frames = 0
     try:
         async with asyncio.timeout(START_S if seconds is None else seconds):
-            while malformed < door.MAX_MALFORMED:
+            while malformed < door.MAX_MALFORMED and frames < MOST_BEFORE:
+                frames += 1
                 if (frame := await carrier.frame()) is None:
                     raise Refused(NORMAL, "closed before start")
                 said = list(talk.hear(frame))
@@ -75,7 +78,9 @@ async def listen(carrier: Carrier, line: Line, talk: Talk, rest: Iterable[Said])
         return f"No audio for {IDLE_S:.0f} s."
 
 
-async def _take(carrier: Carrier, line: Line, said: Iterable[Said]) -> str:
+async def _take(carrier: Carrier, line: Line, heard: Iterable[Said]) -> str:
+    said = list(heard)
+    line.count(said)
     for one in said:
         if isinstance(one, Say):
             await carrier.say([one.text])

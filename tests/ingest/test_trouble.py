@@ -43,7 +43,7 @@ class Rows:
         self.opened.append(new)
         return Opened(f"call-{len(self.opened)}", False, 0)
 
-    def media_ended(self, call_id: str, reason: str, counters: dict, note: str = "") -> None:
+    def media_ended(self, call_id: str, reason: str, counters: dict, notes: Any = ()) -> None:
         self.ended.append((call_id, reason, counters))
 
 
