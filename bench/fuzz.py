@@ -270,7 +270,7 @@ def handshake() -> Parser:
         asgi.PATH.match(scope["path"])
         for one in WIRES.values():
             assert one.vouch(source, shake).state in ("yes", "no", "later")
-        door.is_from(source, peer.decode("latin-1"))
+        door.is_from(source.networks, peer.decode("latin-1"))
         auth.read_token(source, "CA1", query.decode("latin-1"))
 
     def split(data: bytes) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -17,9 +17,10 @@ from django.conf import settings
 from calls import reservations
 from calls.access import MediaSource
 from calls.ingest import auth, door, talking
-from calls.ingest.door import POLICY, TRY_LATER, Refused
+from calls.ingest.door import POLICY
 from calls.ingest.formats import AudioFormat, Encoding
-from calls.ingest.hub import DOWN, Hub
+from calls.ingest.hub import DOWN, TRY_LATER, Hub, Refused
+from calls.ingest.sources import networks_of
 from calls.ingest.words import Audio, Begin, Dtmf, End, Ignored, Malformed, Mute, Said, Unusable
 from calls.reservations import Reserved
 
@@ -32,8 +33,6 @@ NAME_BYTES = 3 + 16
 NAME_S = 5.0
 """From the connection to its UUID; Asterisk sends it at once."""
 CHUNK = 16 * 1024
-MOST_NAMELESS = 200
-"""Connections that have not said yet who they are."""
 
 
 class Frames:
@@ -125,7 +124,6 @@ class Door:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self._nameless = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -166,16 +164,17 @@ class Door:
 
     async def _known(self, socket: Socket, peer: str) -> tuple[MediaSource, Reserved]:
         """Whose leg this is. One answer for all that is wrong: the connection is closed."""
-        if self._nameless >= MOST_NAMELESS:
-            raise Refused(TRY_LATER, "full")
-        self._nameless += 1
+        known = await door.all_sources(self.hub)
+        if not _may_come(known, peer) and not _may_come(await self.hub.sources.newer(), peer):
+            raise Refused(POLICY, "address not allowed")
+        place = self.hub.unproved.take(peer)
         try:
             async with asyncio.timeout(NAME_S):
                 first = await socket.reader.readexactly(NAME_BYTES)
         except (TimeoutError, asyncio.IncompleteReadError):
             raise Refused(POLICY, "no start") from None
         finally:
-            self._nameless -= 1
+            place.leave()
         if first[:3] != bytes((NAME, 0, 16)):
             raise Refused(POLICY, "no start")
         try:
@@ -187,7 +186,7 @@ class Door:
         source = await door.find_source(self.hub, reserved.source)
         if source is None or not source.enabled or source.protocol != "audiosocket":
             raise Refused(POLICY, "unknown source")
-        if not door.is_from(source, peer):
+        if not door.is_from(source.networks, peer):
             self.hub.refused(source.slug, "address not allowed")
             raise Refused(POLICY, "address not allowed")
         return source, reserved
@@ -213,6 +212,11 @@ class Door:
             await asyncio.shield(line.end(reason))
         if why := why or line.refused:
             raise why
+
+
+def _may_come(sources: Mapping[str, MediaSource], peer: str) -> bool:
+    networks = networks_of(sources.values(), "audiosocket")
+    return networks is not None and door.is_from(networks, peer)
 
 
 class Socket:

@@ -20,11 +20,12 @@ import structlog
 from django.conf import settings
 
 from calls import metrics, record, transcripts
-from calls.access import MediaSource, media_source
+from calls.access import MediaSource
 from calls.ingest import auth
 from calls.ingest.formats import Converter
-from calls.ingest.hub import DOWN, Hub, Stream
+from calls.ingest.hub import DOWN, TRY_LATER, Hub, Refused, Stream
 from calls.ingest.session import Counters, Limits, Session
+from calls.ingest.sources import Unknowable
 from calls.ingest.words import (
     Audio,
     Begin,
@@ -44,7 +45,6 @@ from scoring.types import HOP_MS, Channel
 log = structlog.get_logger(__name__)
 
 REFUSAL_DELAY_S = 0.5
-SOURCE_CACHE_S = 5.0
 MAX_MALFORMED = 20
 MAX_OVER_RATE = 1000
 WORDS_S, WORDS_BURST = 50, 1000
@@ -61,15 +61,7 @@ MOST_TOLD = 500
 EARLY_MS = 20_000
 """How much of one leg waits for the call's row, which says where beside the other leg it belongs."""
 
-NORMAL, UNSUPPORTED, BAD_DATA, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1003, 1007, 1008, 1009, 1011, 1013
-
-
-class Refused(Exception):
-    """The stream is not taken, or not any longer; `code` is its close code (RFC 6455's numbers)."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
+NORMAL, UNSUPPORTED, BAD_DATA, POLICY, TOO_BIG, BROKEN = 1000, 1003, 1007, 1008, 1009, 1011
 
 
 def refuse(refusal: Refused, source: str) -> None:
@@ -86,12 +78,11 @@ async def admit(
     `vouched`: who it is was proved before it spoke; otherwise its ticket must. Refused.
     """
     roles = {**roles, **source.roles, **{c.value: c.value for c in Channel}}
+    token = None
     if source.one_time_tokens_required or not vouched:
         token = auth.read_token(source, begin.call_ref, begin.token)
         if token is None:
             raise Refused(POLICY, "bad token")
-        if not await first(hub, f"token:{source.id}:{token.nonce}", auth.TOKEN_TTL_S * 10):
-            raise Refused(POLICY, "token used")
     if hub.full_for(source.slug):
         raise Refused(TRY_LATER, "full")
     channels = {Channel(roles[leg]) for leg in map(_bare, begin.legs) if leg in roles}
@@ -99,6 +90,9 @@ async def admit(
         raise Refused(
             POLICY, f"no leg of the source: {', '.join(begin.legs)[:80]} is none of {', '.join(roles)}"
         )
+    # Spent last: who is sent away for another reason may come again with it.
+    if token and not await first(hub, f"token:{source.id}:{token.nonce}", auth.TOKEN_TTL_S * 10):
+        raise Refused(POLICY, "token used")
     name = f"stream:{source.id}:{begin.stream_ref}"
     if not await first(hub, name, STREAM_REF_TTL_S, if_down=True):
         raise Refused(POLICY, "stream replayed")
@@ -127,8 +121,7 @@ class Line:
         channels: frozenset[Channel],
     ) -> None:
         self.hub, self.source, self.begin = hub, source, begin
-        speed = getattr(settings, "MEDIA_SPEED", Limits.speed)
-        self.session = Session(roles, now_ms=_now_ms(), limits=Limits(speed=speed))
+        self.session = Session(roles, now_ms=_now_ms(), limits=Limits(speed=settings.MEDIA_SPEED))
         self.stream = Stream(source.slug, self.session, channels, begin.stream_ref)
         self._converters: dict[tuple[str, ...], Converter] = {}
         self._only = begin.legs[0] if len(begin.legs) == 1 else ""
@@ -486,12 +479,11 @@ def _now_ms() -> int:
 
 NOBODY = MediaSource(0, "", 0, "", False, (secrets.token_hex(16),), "wss://nowhere/", False, {}, False)
 """Stands in for an unknown source, so that the answer takes as long; nobody knows its secret."""
-_sources: dict[str, tuple[float, MediaSource | None]] = {}
 
 
-def is_from(source: MediaSource, peer: str) -> bool:
-    """Whether the peer is in one of the source's networks; without any, everybody is."""
-    if not source.networks:
+def is_from(networks: Sequence[str], peer: str) -> bool:
+    """Whether the peer is in one of the networks; without any, everybody is."""
+    if not networks:
         return True
     try:
         address = ipaddress.ip_address(peer)
@@ -499,16 +491,20 @@ def is_from(source: MediaSource, peer: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    return any(address in ipaddress.ip_network(network, strict=False) for network in source.networks)
+    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+async def all_sources(hub: Hub) -> Mapping[str, MediaSource]:
+    """By slug. Refused as below."""
+    try:
+        return await hub.sources.all()
+    except Unknowable:
+        raise Refused(TRY_LATER, "no database") from None
 
 
 async def find_source(hub: Hub, slug: str) -> MediaSource | None:
-    """From the database, at most once in SOURCE_CACHE_S for each address."""
-    until, source = _sources.get(slug, (0.0, None))
-    if time.monotonic() < until:
-        return source
-    if len(_sources) > 1000:
-        _sources.clear()
-    source = await hub.database(lambda: media_source(slug))
-    _sources[slug] = (time.monotonic() + SOURCE_CACHE_S, source)
-    return source
+    """As the database has it or, while that is away, as it was. Refused if it has not answered once."""
+    try:
+        return await hub.sources.find(slug)
+    except Unknowable:
+        raise Refused(TRY_LATER, "no database") from None

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 from typing import Protocol
 
 from calls.ingest import door
-from calls.ingest.door import BAD_DATA, NORMAL, POLICY, Line, Refused
+from calls.ingest.door import BAD_DATA, NORMAL, POLICY, Line
+from calls.ingest.hub import Refused
 from calls.ingest.words import Begin, End, Said, Say, Talk, Unusable
 
 START_S = 10.0
