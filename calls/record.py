@@ -19,6 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from calls import metrics, policy, push, wire
+from calls.buffer import REJOIN_TTL_S
 from calls.choices import Asked, CallStatus, Gender, Outcome, Protocol, Said
 from calls.derived import Message, first_tile, fresh_tile, load_pieces, tile_messages, upsert, write_view
 from calls.models import (
@@ -65,6 +66,8 @@ class OpenCall:
     """Whose voices it carries: both, or one leg of two that come apart."""
     given_words: bool = False
     """Somebody else tells what is said, whatever the source does."""
+    continues: tuple[str, ...] = ()
+    """Streams that it says it goes on from."""
     practice_of: int | None = None
     """Whose practice it is: theirs alone."""
 
@@ -114,6 +117,9 @@ def open_call(new: OpenCall) -> Opened:
 
 def _cut_off_just_before(source: Source, new: OpenCall) -> Call | None:
     recent = Q(status=CallStatus.LIVE) | Q(ended_at__gte=new.started_at - REJOIN_WITHIN)
+    if new.continues:
+        named = Q(stream_ref__in=new.continues)
+        recent |= named & Q(ended_at__gte=new.started_at - timedelta(seconds=REJOIN_TTL_S))
     calls = Call.objects.select_for_update(of=("self",)).filter(
         recent, source=source, external_ref=new.external_ref[:120]
     )

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -35,6 +37,7 @@ GOODBYE_S = 10.0
 """For a phone system that closes the socket itself, after its last word."""
 NONCE_TTL_S = 60
 MAX_FRAME_BYTES = 64 * 1024
+RESTART = 1012
 
 
 async def media_app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +68,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
                 why = f"AudioSocket cannot listen at {settings.AUDIOSOCKET}: {error}"
                 await send({"type": "lifespan.startup.failed", "message": why})
                 return
+            _stop_in_words()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             with suppress(Exception):
@@ -73,6 +77,23 @@ async def _lifespan(receive: Receive, send: Send) -> None:
                 await hub().close()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _stop_in_words() -> None:
+    """On a signal to stop, streams end themselves a moment before the server cuts them off. Only where a
+    server has taken the signal: its own handler comes after ours."""
+    loop, here = asyncio.get_running_loop(), hub()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if not callable(before) or before is signal.default_int_handler:
+            continue
+
+        def stop(signum: int, frame: FrameType | None, before: Any = before) -> None:
+            loop.call_soon_threadsafe(here.stop)
+            before(signum, frame)
+
+        with suppress(ValueError):  # not the main thread
+            signal.signal(number, stop)
 
 
 def _handshake(scope: Scope) -> Handshake:
@@ -165,6 +186,10 @@ class _Connection:
         except Exception:
             code, why = BROKEN, "internal error"
             log.exception("media stream broke", source=self.source.slug)
+            with suppress(Exception):
+                await self.say(talk.refusal(code, why))
+        if code == NORMAL and self.hub.stopping:
+            code, why = RESTART, "the server restarts"
         with suppress(Exception):  # the other side may have closed already
             if talk.lingers:
                 await self._wait_for_goodbye(talk)
@@ -237,15 +262,7 @@ class _Connection:
             self.source = found
         line = await door.admit(self.hub, self.source, begin, wire.roles, vouched=vouched)
         place.leave()
-        why, reason = None, "The audio stream broke off."
-        try:
-            reason = await talking.listen(self, line, talk, rest)
-        except Refused as refusal:
-            why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
-        finally:
-            await asyncio.shield(line.end(reason))
-        if why := why or line.refused:
-            raise why
+        await talking.attend(self, line, talk, rest)
 
     async def say(self, texts: Iterable[str]) -> None:
         for text in texts:

@@ -201,17 +201,10 @@ class Door:
         if source.one_time_tokens_required:  # the reservation was one
             begin = begin._replace(token=auth.mint_token(source, begin.call_ref))
         line = await door.admit(self.hub, source, begin, {})
-        why, reason = None, "The audio stream broke off."
-        try:
-            reason = await talking.listen(socket, line, talk, rest)
-            if reason == talking.CUT_OFF and talk.frames.whole:
-                reason = "The call ended."  # newer Asterisks say no goodbye
-        except Refused as refusal:
-            why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
-        finally:
-            await asyncio.shield(line.end(reason))
-        if why := why or line.refused:
-            raise why
+        # Newer Asterisks say no goodbye.
+        await talking.attend(
+            socket, line, talk, rest, lambda: "The call ended." if talk.frames.whole else talking.CUT_OFF
+        )
 
 
 def _may_come(sources: Mapping[str, MediaSource], peer: str) -> bool:

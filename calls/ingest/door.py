@@ -37,6 +37,7 @@ from calls.ingest.words import (
     Said,
     Skip,
     Told,
+    Trouble,
     Unusable,
 )
 from calls.record import OpenCall, Opened
@@ -51,6 +52,7 @@ WORDS_S, WORDS_BURST = 50, 1000
 """Messages without audio that a stream may send a second, and at once besides."""
 FRAMES_S, FRAMES_BURST = 1000, 20_000
 """And of all it sends; two voices in frames of 20 ms are a hundred."""
+MOST_TROUBLES = 5
 MAX_SKIP_MS = 4 * 3600 * 1000
 OPEN_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each try to open the call's row: a database that restarts costs no call."""
@@ -130,6 +132,7 @@ class Line:
         """Where in the stream the pause began, until it is over and its end known."""
         self._telling: asyncio.Task[None] | None = None
         self._words = self._frames = 0
+        self._troubles: list[str] = []
         self.refused: Refused | None = None
         """Why it has no call, once it has ended without one."""
         # One leg alone may belong beside another that began earlier, and so may not be cut into hops yet.
@@ -167,6 +170,8 @@ class Line:
             raise Refused(said.code, said.reason)
         elif isinstance(said, Told):
             self._told(said)
+        elif isinstance(said, Trouble):
+            self._trouble(said)
         elif isinstance(said, Ignored):
             self.counters.ignored += 1
 
@@ -242,6 +247,15 @@ class Line:
             self.counters.ignored += 1
             return
         self.stream.told.append(told.said)
+
+    def _trouble(self, said: Trouble) -> None:
+        words = f"phone system error {said.code}: {said.reason}"
+        log.warning("the phone system reports an error", source=self.source.slug, error=words)
+        self.hub.refused(self.source.slug, words)
+        if len(self._troubles) < MOST_TROUBLES:
+            self._troubles.append(
+                f"The phone system reported error {said.code}: {said.reason or 'no words'}."
+            )
 
     def _malformed(self) -> None:
         self.counters.malformed += 1
@@ -330,6 +344,7 @@ class Line:
             stream_ref=begin.stream_ref,
             started_at=started_at,
             parameters={k: v for k, v in begin.parameters.items() if k != "token"},
+            continues=begin.continues,
             channels=tuple(sorted(channel.value for channel in self.stream.channels)),
         )
         for wait_s in OPEN_TRIES_S:
@@ -437,7 +452,7 @@ class Line:
 
     def _notes(self) -> list[str]:
         """What the call's coverage must say of this stream."""
-        notes = []
+        notes = list(dict.fromkeys(self._troubles))
         if self.session.heard_nobody():
             names = ", ".join(name or "without a name" for name in self.session.strays) or "without a name"
             notes.append(f"Its audio came on legs that are not mapped here ({names}): none of it was heard.")

@@ -148,6 +148,7 @@ class Hub:
         self.writer = writer
         self.streams: set[Stream] = set()
         self.full_until = 0.0
+        self.stopping = False
         self._down = False
         self._turn = 0
         self._flushing = asyncio.Lock()
@@ -215,6 +216,13 @@ class Hub:
             log.warning("could not wake workers", error=str(error))
         finally:
             self._waking = False
+
+    def stop(self) -> None:
+        """The server is about to: while its sockets are still open, each stream may say so and end."""
+        self.stopping = True
+        for stream in self.streams:
+            with suppress(RuntimeError):  # it is ending already
+                stream.end_early()
 
     async def close(self) -> None:
         """The server is stopping: its streams have flushed as they were disconnected."""
