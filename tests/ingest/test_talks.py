@@ -237,6 +237,9 @@ def test_freeswitch() -> None:
         ("rate=8000&role=agent", "call"),
         ("rate=8000&call=C", "role"),
         ("rate=7000&call=C&role=agent", "7000 Hz"),
+        ("rate=8000&call=C&role=customer&mix=mixed", "both voices in one"),
+        ("rate=8000&call=C&role=agent&mix=Mixed", "both voices in one"),
+        ("rate=8000&call=C&role=customer&mix=both", "both voices in one"),
     ],
 )
 def test_freeswitch_says_what_is_missing(query: str, why: str) -> None:

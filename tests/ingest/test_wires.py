@@ -569,6 +569,16 @@ async def test_asterisk_two_legs_are_one_call(
     assert min(indexes) >= 1  # beside what was being said when it joined
 
 
+@pytest.mark.parametrize("name", ["audio.drachtio.org", "audiostream.drachtio.org"])
+async def test_freeswitch_gets_its_own_name_back(door: Server, make_source: MakeSource, name: str) -> None:
+    source = await sync_to_async(make_source)(protocol="freeswitch")
+    async with with_key(door, source, "?call=C1&rate=8000&mix=mixed&role=customer", subprotocols=[name]) as socket:  # fmt: skip
+        assert socket.subprotocol == name
+        await socket.send(linear(HIGH))
+        assert await close_of(socket) == 1008 and "both voices in one" in socket.close_reason
+    assert not await Call.objects.aexists()
+
+
 async def test_freeswitch_stereo_and_vonage_legs(
     door: Server, make_source: MakeSource, clean_redis: Any
 ) -> None:
