@@ -52,6 +52,9 @@ class NotTaken(ValueError):
 GIVEN_WORDS = "The words are the phone system's own transcript; we transcribed nothing."
 
 
+PRACTICE = "Practice: no voice is read for feelings, since it is an employee's; states come from words alone."
+
+
 @dataclass(frozen=True)
 class OpenCall:
     """What a media session knows when a stream starts."""
@@ -172,6 +175,8 @@ def _new_call(source: Source, new: OpenCall) -> Call:
     )
     if call.given_words:
         call.notes = [*call.notes, GIVEN_WORDS]
+    if call.practice:
+        call.notes = [*call.notes, PRACTICE]
     said = policy.said_by_source(parameters)
     call.opted_in_at = new.started_at if Said.YES in said or call.practice else None
     call.opted_out_at = new.started_at if Said.NO in said else None
