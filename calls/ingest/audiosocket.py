@@ -7,6 +7,7 @@ listener is meant for loopback, a VPN or a TLS tunnel. Nothing is ever sent back
 from __future__ import annotations
 
 import asyncio
+import socket
 import uuid
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -32,6 +33,10 @@ RATES_HZ = (8000, 12000, 16000, 24000, 32000, 44100, 48000, 96000, 192000)
 NAME_BYTES = 3 + 16
 NAME_S = 5.0
 """From the connection to its UUID; Asterisk sends it at once."""
+QUIET_S = 600.0
+"""A leg on hold may send nothing for minutes, and Asterisk does not connect again; a peer that is gone is
+found out by keep-alives."""
+KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 CHUNK = 16 * 1024
 
 
@@ -104,7 +109,7 @@ class Talk(Mute):
             rate = told.rate_hz
         wire = AudioFormat(Encoding.S16LE, rate)
         ref = f"{told.call_ref}.{told.role}.{uuid.uuid4().hex[:12]}"
-        return Begin(told.call_ref, ref, (told.role,), wire, told.parameters)
+        return Begin(told.call_ref, ref, (told.role,), wire, told.parameters, sparse=True)
 
 
 async def open_door(hub: Hub) -> Door:
@@ -130,6 +135,7 @@ class Door:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        _keep_alive(writer.get_extra_info("socket"))
         try:
             await self._serve(Socket(reader), str((writer.get_extra_info("peername") or ("",))[0]))
         except (ConnectionError, asyncio.CancelledError):
@@ -149,12 +155,12 @@ class Door:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=20)
 
-    async def _serve(self, socket: Socket, peer: str) -> None:
+    async def _serve(self, carrier: Socket, peer: str) -> None:
         slug = ""
         try:
-            source, reserved = await self._known(socket, peer)
+            source, reserved = await self._known(carrier, peer)
             slug = source.slug
-            await self._stream(socket, source, reserved)
+            await self._stream(carrier, source, reserved)
         except Refused as refusal:
             door.refuse(refusal, slug)
             if slug:
@@ -162,7 +168,7 @@ class Door:
             if not slug:
                 await asyncio.sleep(door.REFUSAL_DELAY_S)
 
-    async def _known(self, socket: Socket, peer: str) -> tuple[MediaSource, Reserved]:
+    async def _known(self, carrier: Socket, peer: str) -> tuple[MediaSource, Reserved]:
         """Whose leg this is. One answer for all that is wrong: the connection is closed."""
         known = await door.all_sources(self.hub)
         if not _may_come(known, peer) and not _may_come(await self.hub.sources.newer(), peer):
@@ -170,7 +176,7 @@ class Door:
         place = self.hub.unproved.take(peer)
         try:
             async with asyncio.timeout(NAME_S):
-                first = await socket.reader.readexactly(NAME_BYTES)
+                first = await carrier.reader.readexactly(NAME_BYTES)
         except (TimeoutError, asyncio.IncompleteReadError):
             raise Refused(POLICY, "no start") from None
         finally:
@@ -191,10 +197,10 @@ class Door:
             raise Refused(POLICY, "address not allowed")
         return source, reserved
 
-    async def _stream(self, socket: Socket, source: MediaSource, reserved: Reserved) -> None:
+    async def _stream(self, carrier: Socket, source: MediaSource, reserved: Reserved) -> None:
         talk = Talk(reserved)
         # A leg may say nothing for a while: its channel sends audio only when it has some.
-        begun = await talking.wait_for_begin(socket, talk, talking.IDLE_S)
+        begun = await talking.wait_for_begin(carrier, talk, QUIET_S)
         if begun is None:
             return
         begin, rest = begun
@@ -203,13 +209,22 @@ class Door:
         line = await door.admit(self.hub, source, begin, {})
         # Newer Asterisks say no goodbye.
         await talking.attend(
-            socket, line, talk, rest, lambda: "The call ended." if talk.frames.whole else talking.CUT_OFF
-        )
+            carrier, line, talk, rest,
+            cut_off=lambda: "The call ended." if talk.frames.whole else talking.CUT_OFF, idle_s=QUIET_S,
+        )  # fmt: skip
 
 
 def _may_come(sources: Mapping[str, MediaSource], peer: str) -> bool:
     networks = networks_of(sources.values(), "audiosocket")
     return networks is not None and door.is_from(networks, peer)
+
+
+def _keep_alive(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEP_ALIVE.items():
+            if option := getattr(socket, name, None):  # macOS lacks the first
+                line.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class Socket:

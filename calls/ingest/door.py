@@ -52,8 +52,9 @@ WORDS_S, WORDS_BURST = 50, 1000
 """Messages without audio that a stream may send a second, and at once besides."""
 FRAMES_S, FRAMES_BURST = 1000, 20_000
 """And of all it sends; two voices in frames of 20 ms are a hundred."""
+SPARSE_MS = 5000
+"""So long without audio, a stream that sends none while it is silent has been silent, and not merely late."""
 MOST_TROUBLES = 5
-MAX_SKIP_MS = 4 * 3600 * 1000
 OPEN_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each try to open the call's row: a database that restarts costs no call."""
 END_TRIES = 40
@@ -132,6 +133,8 @@ class Line:
         """Where in the stream the pause began, until it is over and its end known."""
         self._telling: asyncio.Task[None] | None = None
         self._words = self._frames = 0
+        self._last_ms: int | None = None
+        """When audio last came."""
         self._troubles: list[str] = []
         self.refused: Refused | None = None
         """Why it has no call, once it has ended without one."""
@@ -152,6 +155,7 @@ class Line:
                 self.counters.while_paused += 1
                 return
             self._resumed()
+            self._silent_until_now(self.begin.format.ms(len(said.payload)))
             if len(said.payload) % self.begin.format.frame_bytes:
                 self._malformed()
             else:
@@ -218,7 +222,7 @@ class Line:
     def _hear(self, said: Audio | Skip, now_ms: int) -> None:
         if isinstance(said, Skip):
             self._lay_rest(now_ms)
-            self.stream.add(self.session.skip(min(said.ms, MAX_SKIP_MS)))
+            self.stream.add(self.session.skip(said.ms, now_ms))
             return
         # A frame that does not say whose voice it is belongs to nobody, unless the stream has one leg.
         legs = said.legs if any(said.legs) else (self._only,)
@@ -283,6 +287,13 @@ class Line:
         task = asyncio.create_task(self.hub.purge(self.stream, span))
         self._purging.add(task)
         task.add_done_callback(self._purging.discard)
+
+    def _silent_until_now(self, ms: float) -> None:
+        """`ms`: how much has come now."""
+        now_ms, before = _now_ms(), self._last_ms
+        self._last_ms = now_ms
+        if self.begin.sparse and before is not None and now_ms - before > SPARSE_MS:
+            self._later_or_now(Skip(max(0, round(now_ms - before - ms))))
 
     def _resumed(self) -> None:
         """Audio comes again, or the stream ends: now it is known how far the last pause went."""

@@ -280,8 +280,10 @@ class Session:
         for leg in self._legs.values():
             leg.expected = self._shift
 
-    def skip(self, ms: int) -> list[Hop]:
-        """No audio will come for so much of the stream's clock. Returns the hops this completed."""
+    def skip(self, ms: int, now_ms: int) -> list[Hop]:
+        """No audio will come for so much of the stream's clock; no further than audio itself might have come.
+        Returns the hops this completed."""
+        ms = max(0, min(ms, int(self._allowed_ms(now_ms)) - self.clock_ms()))
         self.counters.paused_ms += ms
         hops: list[Hop] = []
         for leg in self._legs.values():

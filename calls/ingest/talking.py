@@ -68,11 +68,12 @@ async def attend(
     talk: Talk,
     rest: Iterable[Said],
     cut_off: Callable[[], str] = lambda: CUT_OFF,
+    idle_s: float | None = None,
 ) -> None:
     """Frames until an end, and then the line's own. Refused, once the other side has been told why."""
     why, reason = None, "The audio stream broke off."
     try:
-        reason = await listen(carrier, line, talk, rest)
+        reason = await listen(carrier, line, talk, rest, idle_s or IDLE_S)
         reason = cut_off() if reason == CUT_OFF else reason
     except Refused as refusal:
         why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
@@ -92,11 +93,11 @@ async def _tell(carrier: Carrier, talk: Talk, code: int, reason: str) -> None:
         await carrier.say(talk.refusal(code, reason))
 
 
-async def listen(carrier: Carrier, line: Line, talk: Talk, rest: Iterable[Said]) -> str:
+async def listen(carrier: Carrier, line: Line, talk: Talk, rest: Iterable[Said], idle_s: float) -> str:
     """Frames until an end; returns why it ended, in words for the call's record."""
     loop = asyncio.get_running_loop()
     try:
-        async with asyncio.timeout(IDLE_S) as deadline:
+        async with asyncio.timeout(idle_s) as deadline:
             line.stream.end_early = lambda: deadline.reschedule(loop.time())
             touched = loop.time()
             if end := await _take(carrier, line, rest):
@@ -109,10 +110,10 @@ async def listen(carrier: Carrier, line: Line, talk: Talk, rest: Iterable[Said])
                     touched = now
                     line.check()
                     await carrier.say(talk.tick(line.stored_ms()))
-                    deadline.reschedule(now + IDLE_S)
+                    deadline.reschedule(now + idle_s)
             return CUT_OFF
     except TimeoutError:
-        reason = f"No audio for {IDLE_S:.0f} s."
+        reason = f"No audio for {idle_s:.0f} s."
         if line.superseded:
             reason = "The audio went on in a new stream."
         elif line.hub.stopping:

@@ -28,6 +28,8 @@ class Begin(NamedTuple):
     """A one-time ticket, where one is due."""
     resume_ms: int | None = None
     """Where in its earlier stream this one goes on; None: now."""
+    sparse: bool = False
+    """While there is nothing to hear it sends nothing, and time passes all the same."""
     continues: tuple[str, ...] = ()
     """Streams that this one says it goes on from."""
 

@@ -19,13 +19,16 @@ from django.utils import timezone
 from calls import health, record
 from calls.access import MediaSource
 from calls.choices import CallStatus, Protocol
-from calls.ingest import asgi, door, hub, signatures, sources, talking
+from calls.ingest import asgi, audiosocket, door, hub, signatures, sources, talking
+from calls.ingest.formats import AudioFormat
+from calls.ingest.words import Audio, Begin
 from calls.models import Call
+from calls.reservations import Reserved
 from scoring.types import Channel
 from tests.ingest.conftest import audio_of
 from tests.ingest.test_door import call_named, ended, until
 from tests.ingest.test_trouble import SOURCE, Line, Rows, rows  # noqa: F401
-from tests.ingest.test_wires import HIGH, LOW, MEDIA, Hook, close_of, hook, started, with_key, woven
+from tests.ingest.test_wires import HIGH, LOW, MEDIA, Hook, close_of, hook, linear, started, with_key, woven
 from tests.servers import media_server
 
 GENESYS = replace(
@@ -145,6 +148,44 @@ async def test_what_genesys_reports_is_kept(
     await client.line.close_code()
     assert notes == ["The phone system reported error 429: Too many."]
     await until(lambda: health.read(clean_redis, "main").refused == {"phone system error 429": 2})
+
+
+@pytest.mark.parametrize("sparse", [True, False])
+async def test_time_passes_on_a_leg_that_sends_nothing_while_it_is_silent(
+    rows: Rows,  # noqa: F811
+    clean_redis: redis.Redis,
+    monkeypatch: pytest.MonkeyPatch,
+    sparse: bool,
+) -> None:
+    clock = [1000]
+    monkeypatch.setattr(door, "_now_ms", lambda: clock[0])
+    begin = Begin("C1", "S1", ("customer",), AudioFormat(), sparse=sparse)
+    line = await door.admit(hub.hub(), SOURCE, begin, {})
+    await until(lambda: line.stream.call_id)
+    for _ in range(2):
+        clock[0] += 8000
+        line.take(Audio(("customer",), None, b"\x31" * 4000))
+    await line.end("The call ended.")
+    found = {int(key.rsplit(b":", 1)[1]): clean_redis.get(key) for key in clean_redis.keys("audio:call-1:*")}
+    loud = sorted(index for index, raw in found.items() if raw != b"p")
+    assert loud == ([0, 16] if sparse else [0, 1]) and len(found) == loud[-1] + 1
+    assert rows.ended[0][2]["customer"] == {"received_ms": 1000, "lost_ms": 0, "dropped_ms": 0}
+
+
+async def test_a_silent_leg_of_audiosocket_stays(rows: Rows, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    monkeypatch.setattr(talking, "IDLE_S", 0.1)
+    reader = asyncio.StreamReader()
+    source = replace(SOURCE, protocol="audiosocket", roles={})
+    reserved = Reserved("main", "C1", "customer")
+    serving = asyncio.create_task(
+        audiosocket.Door(hub.hub())._stream(audiosocket.Socket(reader), source, reserved)
+    )
+    for _ in range(2):
+        reader.feed_data(b"\x10\x1f\x40" + linear(HIGH))
+        await asyncio.sleep(0.4)
+    reader.feed_data(b"\x00\x00\x00")
+    await serving
+    assert rows.ended[0][1] == "The call ended." and rows.ended[0][2]["customer"]["received_ms"] == 1000
 
 
 # --- as a process ------------------------------------------------------------------------------------
