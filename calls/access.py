@@ -113,10 +113,17 @@ class MediaSource:
 
 
 def media_source(slug: str) -> MediaSource | None:
-    """The source of that slug, or None. One query; call it once per stream, off the event loop."""
+    """The source of that slug, or None. One query; call it off the event loop."""
     source = Source.objects.filter(slug=slug).first()
-    if source is None:
-        return None
+    return None if source is None else _as_media(source)
+
+
+def media_sources() -> dict[str, MediaSource]:
+    """All of them, by slug. One query; call it off the event loop."""
+    return {source.slug: _as_media(source) for source in Source.objects.all()}
+
+
+def _as_media(source: Source) -> MediaSource:
     return MediaSource(
         id=source.pk,
         slug=source.slug,

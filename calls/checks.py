@@ -49,6 +49,18 @@ def models_are_real(**_: Any) -> list[CheckMessage]:
 
 
 @register()
+def media_limits_are_sane(**_: Any) -> list[CheckMessage]:
+    most, here = settings.MEDIA_MAX_STREAMS, settings.MEDIA_MAX_STREAMS_PER_SOURCE
+    found: list[CheckMessage] = []
+    if not 1 <= here <= most:
+        hint = f"Leave it out, or set 1 to MEDIA_MAX_STREAMS ({most})."
+        found.append(Error("MEDIA_MAX_STREAMS_PER_SOURCE cannot be.", hint=hint, id="calls.E010"))
+    if not 1 <= settings.MEDIA_SPEED <= 100:
+        found.append(Error("MEDIA_SPEED must be 1 to 100.", hint="Leave it at 2.", id="calls.E011"))
+    return found
+
+
+@register()
 def batch_is_sane(**_: Any) -> list[CheckMessage]:
     if not 1 <= settings.SCORE_BATCH <= 256:
         return [Error("SCORE_BATCH must be 1 to 256.", hint="Leave it at 32.", id="calls.E003")]

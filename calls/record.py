@@ -19,6 +19,7 @@ from django.db.models import Q
 from django.utils import timezone
 
 from calls import metrics, policy, push, wire
+from calls.buffer import REJOIN_TTL_S
 from calls.choices import Asked, CallStatus, Gender, Outcome, Protocol, Said
 from calls.derived import Message, first_tile, fresh_tile, load_pieces, tile_messages, upsert, write_view
 from calls.models import (
@@ -38,6 +39,7 @@ from scoring import types as t
 log = structlog.get_logger(__name__)
 REJOIN_WITHIN = timedelta(seconds=60)
 VIEW_EVERY_MS = 2000
+MOST_PAUSES = 200
 
 
 # --- calls begin and end -----------------------------------------------------------------------
@@ -48,6 +50,9 @@ class NotTaken(ValueError):
 
 
 GIVEN_WORDS = "The words are the phone system's own transcript; we transcribed nothing."
+
+
+PRACTICE = "Practice: no voice is read for feelings, since it is an employee's; states come from words alone."
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,8 @@ class OpenCall:
     """Whose voices it carries: both, or one leg of two that come apart."""
     given_words: bool = False
     """Somebody else tells what is said, whatever the source does."""
+    continues: tuple[str, ...] = ()
+    """Streams that it says it goes on from."""
     practice_of: int | None = None
     """Whose practice it is: theirs alone."""
 
@@ -97,6 +104,9 @@ def open_call(new: OpenCall) -> Opened:
             if any(call.counters.get("streams", {}).get(channel) for channel in new.channels):
                 call.notes = [*call.notes, "The stream was cut and came back; what was said between is lost."]
             _complete(call, source, new)
+            _end_pauses(
+                call, new.channels, int((new.started_at - call.started_at) / timedelta(milliseconds=1))
+            )
         call.counters = _added(call.counters, {"streams": dict.fromkeys(new.channels, 1)})
         call.save()
         call.tile = fresh_tile(call) if call.tile else first_tile(call)
@@ -110,6 +120,9 @@ def open_call(new: OpenCall) -> Opened:
 
 def _cut_off_just_before(source: Source, new: OpenCall) -> Call | None:
     recent = Q(status=CallStatus.LIVE) | Q(ended_at__gte=new.started_at - REJOIN_WITHIN)
+    if new.continues:
+        named = Q(stream_ref__in=new.continues)
+        recent |= named & Q(ended_at__gte=new.started_at - timedelta(seconds=REJOIN_TTL_S))
     calls = Call.objects.select_for_update(of=("self",)).filter(
         recent, source=source, external_ref=new.external_ref[:120]
     )
@@ -162,6 +175,8 @@ def _new_call(source: Source, new: OpenCall) -> Call:
     )
     if call.given_words:
         call.notes = [*call.notes, GIVEN_WORDS]
+    if call.practice:
+        call.notes = [*call.notes, PRACTICE]
     said = policy.said_by_source(parameters)
     call.opted_in_at = new.started_at if Said.YES in said or call.practice else None
     call.opted_out_at = new.started_at if Said.NO in said else None
@@ -170,9 +185,9 @@ def _new_call(source: Source, new: OpenCall) -> Call:
     return call
 
 
-def media_ended(call_id: str, reason: str, counters: Mapping[str, Any], note: str = "") -> None:
+def media_ended(call_id: str, reason: str, counters: Mapping[str, Any], notes: Sequence[str] = ()) -> None:
     """The stream is over: keep what the session counted. Scores follow when the last hop is heard.
-    `note`: what its coverage must say."""
+    `notes`: what its coverage must say."""
     with transaction.atomic():
         call = Call.objects.select_for_update().filter(pk=call_id).first()
         if call is None:
@@ -180,9 +195,33 @@ def media_ended(call_id: str, reason: str, counters: Mapping[str, Any], note: st
             return
         call.counters = _added(call.counters, counters)
         call.end_reason = reason[:200]
-        if note and note not in call.notes:
-            call.notes = [*call.notes, note]
+        call.notes = [*call.notes, *(note for note in notes if note not in call.notes)]
         call.save(update_fields=["counters", "end_reason", "notes"])
+
+
+def paused(call_id: str, channels: Sequence[str], since_ms: int, until_ms: int | None) -> None:
+    """Of this span of the call nothing may be kept, whoever tells it. `until_ms` None: it goes on."""
+    with transaction.atomic():
+        call = Call.objects.select_for_update().filter(pk=call_id).first()
+        if call is None:
+            return
+        begun = [p for p in call.pauses if p["until"] is None and p["channels"] == list(channels)]
+        if until_ms is None or not begun:
+            if len(call.pauses) >= MOST_PAUSES:  # rather too much silence than too little
+                call.pauses[-1]["until"] = until_ms
+            else:
+                pause = {"since": since_ms, "until": until_ms, "channels": list(channels)}
+                call.pauses = [*call.pauses, pause]
+        for pause in begun if until_ms is not None else ():
+            pause["until"] = until_ms
+        call.save(update_fields=["pauses"])
+
+
+def _end_pauses(call: Call, channels: Sequence[str], at_ms: int) -> None:
+    """A stream that was cut off in a pause cannot end it; the one that comes in its place does."""
+    for pause in call.pauses:
+        if pause["until"] is None and set(pause["channels"]) & set(channels):
+            pause["until"] = max(at_ms, pause["since"])
 
 
 def _added(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:

@@ -108,7 +108,7 @@ def read_given() -> int:
         call = Call.objects.filter(pk=call_id).first()
         if call is None or call.is_withheld or "transcript" in call.purged:
             transcripts.drop(ledger(), call_id)
-        elif unread := owed.unread:
+        elif unread := (owed := transcripts.silenced(ledger(), owed, call.pauses)).unread:
             heard = CallHeard(call_id, (), tuple(engine().read_given(unread)), (), (), {})
             over = call.status != CallStatus.LIVE
             record.record_scores([Scored(call_id, heard, {}, {}, close=over)], engine().version)
@@ -137,11 +137,14 @@ def score(claims: Sequence[Claim]) -> None:
     withheld = consent.withheld([claim.call_id for claim in claims])
     voice, mixed = policy.current().voice, recordings.mixed([claim.call_id for claim in claims])
     told = given_words([claim.call_id for claim in claims])
+    practised = practice([claim.call_id for claim in claims]) if voice else set()
     nothing: tuple[CallWork | None, Lost] = (None, {})
     gathered = {
         claim: nothing
         if claim.call_id in withheld
-        else gather(claim, voice, claim.call_id in mixed, claim.call_id in told)
+        else gather(
+            claim, voice and claim.call_id not in practised, claim.call_id in mixed, claim.call_id in told
+        )
         for claim in claims
     }
     heard = hear([work for work, _ in gathered.values() if work])
@@ -195,6 +198,12 @@ Lost = dict[tuple[Channel, int], Outcome]
 def given_words(call_ids: Sequence[str]) -> set[str]:
     """Those of these calls whose words their platform tells."""
     found = Call.objects.filter(pk__in=call_ids, given_words=True).values_list("pk", flat=True)
+    return {str(pk) for pk in found}
+
+
+def practice(call_ids: Sequence[str]) -> set[str]:
+    """Those in which an employee speaks, as whichever side: no feeling is read from that voice."""
+    found = Call.objects.filter(pk__in=call_ids, practice=True).values_list("pk", flat=True)
     return {str(pk) for pk in found}
 
 

@@ -1,12 +1,13 @@
 """Turns that a platform transcribed, on their way from its message to the call. In Redis, raw for a while.
 
     words:<call>          hash: channel:start_ms → what was said, when it came, what was made of it
+    words:<call>:count    turns taken so far
     words:<call>:before   what the turns that are gone from there left behind (no digit of theirs)
     wordy                 zset: calls with something new
 
 A turn's raw text stays for RAW_S, as audio does, so that one that comes late or again is masked together with
 those around it; then only what was made of it stays, in the call. Told twice it is one turn; the last telling
-holds.
+holds. Of a pause of the phone system nothing stays: a turn that overlaps one is as if it had been taken back.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -32,6 +33,8 @@ MOST_AT_ONCE = 500
 MOST_TEXT = 2000
 LONGEST_MS = 10 * 60 * 1000
 LAST_MS = 4 * 3600 * 1000
+Pauses = Sequence[Mapping[str, Any]]
+"""As the call has them: since and until in ms, None while it goes on."""
 
 
 class NotATurn(ValueError):
@@ -99,27 +102,62 @@ def turn_of(turn: Any, name: str = "turn") -> Said:
 # --- in ----------------------------------------------------------------------------------------------
 
 
-def put(client: redis.Redis, call_id: str, said: Sequence[Said]) -> None:
-    """Owed from now on. redis.RedisError."""
-    with client.pipeline() as pipe:
-        _put(pipe, call_id, said)
-        pipe.execute()
+# ARGV: call, most turns, ttl, now, then name and JSON of each turn. One step, so that a call has at most so
+# many, whoever tells them. Returns how many were taken.
+PUT = """
+local key, taken = 'words:' .. ARGV[1], 0
+local count = tonumber(redis.call('GET', key .. ':count') or 0)
+for i = 5, #ARGV, 2 do
+  local known = redis.call('HEXISTS', key, ARGV[i]) == 1
+  if known or count < tonumber(ARGV[2]) then
+    redis.call('HSET', key, ARGV[i], ARGV[i + 1])
+    taken = taken + 1
+    if not known then count = count + 1 end
+  end
+end
+redis.call('SET', key .. ':count', count, 'EX', ARGV[3])
+if taken > 0 then
+  redis.call('EXPIRE', key, ARGV[3])
+  redis.call('ZADD', 'wordy', 'NX', ARGV[4], ARGV[1])
+end
+return taken
+"""
 
 
-async def put_soon(client: redis.asyncio.Redis, call_id: str, said: Sequence[Said]) -> None:
+def put(client: redis.Redis, call_id: str, said: Sequence[Said]) -> int:
+    """Owed from now on; how many of them: past MOST_TURNS of a call none. redis.RedisError."""
+    return cast(int, client.eval(PUT, 0, *_arguments(call_id, said)))
+
+
+async def put_soon(client: redis.asyncio.Redis, call_id: str, said: Sequence[Said]) -> int:
     """The same, from an event loop."""
-    async with client.pipeline() as pipe:
-        _put(pipe, call_id, said)
-        await pipe.execute()
+    return int(await cast("Awaitable[int]", client.eval(PUT, 0, *_arguments(call_id, said))))
 
 
-def _put(pipe: Any, call_id: str, said: Sequence[Said]) -> None:
+def _arguments(call_id: str, said: Sequence[Said]) -> list[str]:
     now = time.time()
+    told: list[str] = [call_id, str(MOST_TURNS), str(STATE_TTL_S), repr(now)]
     for one in said:
-        told = {"end": one.end_ms, "text": one.text, "sure": one.confidence, "at": now, "done": ""}
-        pipe.hset(f"words:{call_id}", f"{one.channel}:{one.start_ms}", json.dumps(told))
-    pipe.expire(f"words:{call_id}", STATE_TTL_S)
-    pipe.zadd("wordy", {call_id: now}, nx=True)
+        row = {"end": one.end_ms, "text": one.text, "sure": one.confidence, "at": now, "done": ""}
+        told += [f"{one.channel}:{one.start_ms}", json.dumps(row)]
+    return told
+
+
+async def look_again(client: redis.asyncio.Redis, call_id: str) -> None:
+    """A pause has begun before some of its turns: they are read once more."""
+    await client.zadd("wordy", {call_id: time.time()}, nx=True)
+
+
+def outside(said: Iterable[Said], pauses: Pauses) -> list[Said]:
+    """Those that overlap no pause."""
+    return [one for one in said if not _paused(one, pauses)]
+
+
+def _paused(one: Said, pauses: Pauses) -> bool:
+    return any(
+        one.end_ms > pause["since"] and (pause["until"] is None or one.start_ms < pause["until"])
+        for pause in pauses
+    )
 
 
 def owed(ledger: Ledger) -> int:
@@ -128,7 +166,8 @@ def owed(ledger: Ledger) -> int:
 
 
 def count(client: redis.Redis, call_id: str) -> int:
-    return int(client.hlen(f"words:{call_id}"))
+    """Turns taken of a call."""
+    return int(cast("bytes | None", client.get(f"words:{call_id}:count")) or 0)
 
 
 # --- out ---------------------------------------------------------------------------------------------
@@ -148,13 +187,29 @@ def _owed(ledger: Ledger, held: Claim) -> Owed:
     key = f"words:{held.call_id}"
     raw = ledger.client.get(f"{key}:before")
     before = Before.load(json.loads(raw)) if isinstance(raw, bytes) else Before()
-    found = _now(ledger, key)
+    return Owed(held, before, _rows(before, _now(ledger, key)))
+
+
+def _rows(before: Before, found: Mapping[str, Mapping[str, Any]]) -> tuple[Row, ...]:
     said = in_order(_said(name, told) for name, told in found.items())
     rows = []
     for one, clean in zip(said, redacted(before, said), strict=True):
         name = f"{one.channel}:{one.start_ms}"
         rows.append(Row(name, one, float(found[name]["at"]), str(found[name]["done"]), clean))
-    return Owed(held, before, tuple(rows))
+    return tuple(rows)
+
+
+def silenced(ledger: Ledger, owed: Owed, pauses: Pauses) -> Owed:
+    """Without the words of turns that overlap a pause: gone from here, taken back where they were read."""
+    if not any(row.said.text and _paused(row.said, pauses) for row in owed.rows):
+        return owed
+    key = f"words:{owed.claim.call_id}"
+    found = _now(ledger, key)
+    for name, told in found.items():
+        if told["text"] and _paused(_said(name, told), pauses):
+            told["text"] = ""
+            ledger.client.hset(key, name, json.dumps(told))
+    return Owed(owed.claim, owed.before, _rows(owed.before, found))
 
 
 def _now(ledger: Ledger, key: str) -> dict[str, dict[str, Any]]:
@@ -214,5 +269,5 @@ def as_json(said: Sequence[Said]) -> list[dict[str, Any]]:
 
 def drop(ledger: Ledger, call_id: str) -> None:
     """Nothing of its words is owed or kept."""
-    ledger.client.delete(f"words:{call_id}", f"words:{call_id}:before")
+    ledger.client.delete(f"words:{call_id}", f"words:{call_id}:before", f"words:{call_id}:count")
     ledger.client.zrem("wordy", call_id)

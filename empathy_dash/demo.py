@@ -226,7 +226,7 @@ class Demo:
     def _product(self) -> list[Child]:
         python = [sys.executable, "-m"]
         uvicorn = [*python, "uvicorn", "--host", self.host, "--timeout-graceful-shutdown", "3"]
-        uvicorn += ["--no-access-log", "--ws-max-size", "65536"]
+        uvicorn += ["--no-access-log", "--no-proxy-headers", "--ws-max-size", "65536"]
         celery = [*python, "celery", "-A", "empathy_dash"]
         worker = [*celery, "worker", "--pool", "solo", "--without-gossip", "--without-mingle"]
         scoring = ["nice", "-n", "5", *worker, "-Q", "score"]  # pages stay quick under load

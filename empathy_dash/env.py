@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,17 @@ def integer(name: str, default: int) -> int:
         return int(value) if value else default
     except ValueError as error:
         raise EnvError(f"{name}={value!r}: use a whole number") from error
+
+
+def decimal(name: str, default: float) -> float:
+    value = text(name)
+    try:
+        found = float(value) if value else default
+    except ValueError:
+        found = math.nan
+    if not math.isfinite(found):
+        raise EnvError(f"{name}={value!r}: use a number, e.g. {default}")
+    return found
 
 
 def address(name: str) -> str:

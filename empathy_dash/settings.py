@@ -19,6 +19,11 @@ SECRET_KEY = env.text("SECRET_KEY", "insecure-laptop-key-set-SECRET_KEY-in-produ
 ALLOWED_HOSTS = env.words("ALLOWED_HOSTS", "127.0.0.1,localhost,[::1],testserver")
 PORT = env.integer("PORT", 8000)
 PUBLIC_URL = env.text("PUBLIC_URL", f"http://127.0.0.1:{PORT}").rstrip("/")
+# Streams of one media process: in all, and of one source, so that no source can take every place.
+MEDIA_MAX_STREAMS = env.integer("MEDIA_MAX_STREAMS", 500)
+MEDIA_MAX_STREAMS_PER_SOURCE = env.integer("MEDIA_MAX_STREAMS_PER_SOURCE", max(1, MEDIA_MAX_STREAMS * 4 // 5))
+# Audio may come at this multiple of real time.
+MEDIA_SPEED = env.decimal("MEDIA_SPEED", 2.0)
 MEDIA_URL_BASE = env.text("MEDIA_PUBLIC_URL", f"ws://127.0.0.1:{PORT + 1}").rstrip("/")
 AUDIOSOCKET = env.address("AUDIOSOCKET")
 AUDIOSOCKET_PUBLIC = env.text("AUDIOSOCKET_PUBLIC", AUDIOSOCKET)

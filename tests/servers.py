@@ -78,7 +78,7 @@ def media_server(port: int = 0, **env: str) -> Iterator[Server]:
     port = port or free_ports()
     command = [
         sys.executable, "-m", "uvicorn", "empathy_dash.asgi:media", "--host", "127.0.0.1", "--port", str(port),
-        "--ws-max-size", "131072", "--ws-per-message-deflate", "false", "--no-access-log",
+        "--ws-max-size", "131072", "--ws-per-message-deflate", "false", "--no-access-log", "--no-proxy-headers",
         "--timeout-graceful-shutdown", "20",
     ]  # fmt: skip
     with started("media", command, f"http://127.0.0.1:{port}/health/live", **env) as (process, log):

@@ -111,11 +111,13 @@ class Transcripts(APIView):
             )
         if "transcript" in call.purged:
             raise Conflict("The transcript of this call was deleted under the policy.")
+        turns = transcripts.outside(turns, call.pauses)
         try:
             client = redis.Redis.from_url(settings.REDIS_URL, socket_timeout=2)
             if transcripts.count(client, str(call.pk)) + len(turns) > transcripts.MOST_TURNS:
                 raise Conflict(f"A call has at most {transcripts.MOST_TURNS} turns.")
-            transcripts.put(client, str(call.pk), turns)
+            if turns:
+                transcripts.put(client, str(call.pk), turns)
         except (redis.RedisError, OSError):
             raise Away("Redis does not answer: try again in a few seconds.") from None
         return Response({"call": call.pk, "taken": len(turns)}, status=status.HTTP_202_ACCEPTED)

@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import asyncio
 import re
+import signal
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from types import FrameType
 from typing import Any
 
 import structlog
@@ -20,8 +22,8 @@ from django.conf import settings
 from calls import metrics
 from calls.access import MediaSource
 from calls.ingest import audiosocket, door, talking
-from calls.ingest.door import BROKEN, NORMAL, POLICY, TOO_BIG, Refused
-from calls.ingest.hub import Hub, hub
+from calls.ingest.door import BROKEN, NORMAL, POLICY, TOO_BIG
+from calls.ingest.hub import Hub, Place, Refused, hub
 from calls.ingest.wires import WIRES, Vouched, Wire
 from calls.ingest.words import Handshake, Say, Talk
 
@@ -35,6 +37,7 @@ GOODBYE_S = 10.0
 """For a phone system that closes the socket itself, after its last word."""
 NONCE_TTL_S = 60
 MAX_FRAME_BYTES = 64 * 1024
+RESTART = 1012
 
 
 async def media_app(scope: Scope, receive: Receive, send: Send) -> None:
@@ -65,6 +68,7 @@ async def _lifespan(receive: Receive, send: Send) -> None:
                 why = f"AudioSocket cannot listen at {settings.AUDIOSOCKET}: {error}"
                 await send({"type": "lifespan.startup.failed", "message": why})
                 return
+            _stop_in_words()
             await send({"type": "lifespan.startup.complete"})
         elif message["type"] == "lifespan.shutdown":
             with suppress(Exception):
@@ -73,6 +77,23 @@ async def _lifespan(receive: Receive, send: Send) -> None:
                 await hub().close()
             await send({"type": "lifespan.shutdown.complete"})
             return
+
+
+def _stop_in_words() -> None:
+    """On a signal to stop, streams end themselves a moment before the server cuts them off. Only where a
+    server has taken the signal: its own handler comes after ours."""
+    loop, here = asyncio.get_running_loop(), hub()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        before = signal.getsignal(number)
+        if not callable(before) or before is signal.default_int_handler:
+            continue
+
+        def stop(signum: int, frame: FrameType | None, before: Any = before) -> None:
+            loop.call_soon_threadsafe(here.stop)
+            before(signum, frame)
+
+        with suppress(ValueError):  # not the main thread
+            signal.signal(number, stop)
 
 
 def _handshake(scope: Scope) -> Handshake:
@@ -94,72 +115,123 @@ class _Connection:
     hub: Hub
     gone: bool = field(default=False, init=False)
     """The other side has closed the socket."""
+    peer: str = field(default="", init=False)
+    source: MediaSource = field(default=door.NOBODY, init=False)
+    _finding: asyncio.Task[MediaSource | Refused] | None = field(default=None, init=False)
+    """Who it is, where a ticket in the first message is to prove it."""
 
     async def serve(self) -> None:
+        began = asyncio.get_running_loop().time()
         await self.receive()
-        match = PATH.match(self.scope["path"])
-        wire = WIRES.get(match["protocol"]) if match else None
-        shake = _handshake(self.scope)
+        match, shake = PATH.match(self.scope["path"]), _handshake(self.scope)
+        self.peer = self._peer(shake)
         try:
-            source, vouched = await self._known(match["slug"] if match else "", wire, shake)
-        except Refused as refusal:  # the buffer is away, and with it the memory of nonces
-            door.refuse(refusal, match["slug"] if match else "")
-            source, vouched = None, False
+            place = self.hub.unproved.take(self.peer)
+        except Refused as refusal:
+            self._refused_early(None, refusal.reason, shake)
+            await self.send({"type": "websocket.close", "code": refusal.code})
+            return
+        try:
+            wire = WIRES.get(match["protocol"]) if match else None
+            await self._serve(match["slug"] if match else "", wire, shake, place, began)
+        finally:
+            place.leave()
+            if self._finding:
+                self._finding.cancel()
+
+    async def _serve(
+        self, slug: str, wire: Wire | None, shake: Handshake, place: Place, began: float
+    ) -> None:
+        if wire and wire.vouch(door.NOBODY, shake).state == "later":
+            # One answer for all until the ticket comes, so that nobody learns which sources exist.
+            self._finding = asyncio.create_task(self._named(slug, wire, shake))
+            await self._accept(wire, shake)
+            await self._talk(wire, wire.talk(shake), place, vouched=False)
+            return
+        try:
+            source = await self._known(slug, wire, shake)
+        except Refused as refusal:  # nobody can tell now: said, since another try may do
+            door.refuse(refusal, slug)
+            await self.send({"type": "websocket.accept"})
+            await self._close(refusal.code, refusal.reason)
+            return
         if source is None or wire is None:
-            await asyncio.sleep(door.REFUSAL_DELAY_S)
+            await asyncio.sleep(began + door.REFUSAL_DELAY_S - asyncio.get_running_loop().time())
             await self.send({"type": "websocket.close", "code": POLICY})
             return
+        place.leave()
+        self.source = source
+        await self._accept(wire, shake)
+        await self._talk(wire, wire.talk(shake), place, vouched=True)
+
+    async def _accept(self, wire: Wire, shake: Handshake) -> None:
         accept = {"type": "websocket.accept"}
         if chosen := next((p for p in shake.subprotocols if p in wire.subprotocols), None):
             accept["subprotocol"] = chosen
         await self.send(accept)
-        talk = wire.talk(shake)
+
+    async def _talk(self, wire: Wire, talk: Talk, place: Place, *, vouched: bool) -> None:
         code, why = NORMAL, "ended"
         try:
-            await self._stream(source, wire, talk, vouched)
+            await self._stream(wire, talk, place, vouched)
         except Refused as refusal:
             code, why = refusal.code, refusal.reason
-            door.refuse(refusal, source.slug)
-            if source is not door.NOBODY:
-                self.hub.refused(source.slug, refusal.reason)
+            door.refuse(refusal, self.source.slug)
+            if self.source is not door.NOBODY:
+                self.hub.refused(self.source.slug, refusal.reason)
             if not vouched and code == POLICY:
                 await asyncio.sleep(door.REFUSAL_DELAY_S)
             with suppress(Exception):
                 await self.say(talk.refusal(code, why))
         except Exception:
             code, why = BROKEN, "internal error"
-            log.exception("media stream broke", source=source.slug)
+            log.exception("media stream broke", source=self.source.slug)
+            with suppress(Exception):
+                await self.say(talk.refusal(code, why))
+        if code == NORMAL and self.hub.stopping:
+            code, why = RESTART, "the server restarts"
         with suppress(Exception):  # the other side may have closed already
             if talk.lingers:
                 await self._wait_for_goodbye(talk)
-            await self.send({"type": "websocket.close", "code": code, "reason": _short(why)})
+            await self._close(code, why)
 
-    # -- before accept
+    async def _close(self, code: int, why: str) -> None:
+        await self.send({"type": "websocket.close", "code": code, "reason": _short(why)})
 
-    async def _known(self, slug: str, wire: Wire | None, shake: Handshake) -> tuple[MediaSource | None, bool]:
-        """The source of the address, and whether the handshake proved who calls. One answer for all
-        that is wrong, so that nobody learns which sources exist: where a ticket may come in the first
-        message, an unknown source gets its refusal only then."""
+    # -- who it is
+
+    async def _find(self, slug: str, wire: Wire | None) -> tuple[MediaSource | None, bool]:
+        """The source of the address, if it takes calls this way, and whether the peer may be its. Refused."""
         source = await door.find_source(self.hub, slug) if slug and wire else None
-        if source and (not source.enabled or wire is not WIRES.get(source.protocol)):
-            source = None
-        elsewhere = source is not None and not door.is_from(source, self._peer(shake))
-        vouched = wire.vouch(source or door.NOBODY, shake) if wire else Vouched("no")
-        if elsewhere and source is not None:
-            self._refused_early(source, "address not allowed", shake)
+        if source is None or not source.enabled or wire is not WIRES.get(source.protocol):
             return None, False
-        if vouched.state == "later":
-            return source or door.NOBODY, False
-        if source and vouched.state == "yes":
-            if not vouched.nonce or await door.first(
-                self.hub, f"nonce:{source.id}:{vouched.nonce}", NONCE_TTL_S
-            ):
-                return source, True
+        return source, door.is_from(source.networks, self.peer)
+
+    async def _named(self, slug: str, wire: Wire, shake: Handshake) -> MediaSource | Refused:
+        """Whose ticket is to be checked; for what is unknown or comes from elsewhere, nobody's."""
+        try:
+            source, here = await self._find(slug, wire)
+        except Refused as refusal:
+            return refusal
+        if source and not here:
+            self._refused_early(source, "address not allowed", shake)
+        return source if source and here else door.NOBODY
+
+    async def _known(self, slug: str, wire: Wire | None, shake: Handshake) -> MediaSource | None:
+        """The source whose secret signed the handshake. One answer for all that is wrong. Refused."""
+        source, here = await self._find(slug, wire)
+        vouched = wire.vouch(source or door.NOBODY, shake) if wire else Vouched("no")
+        if source and not here:
+            why = "address not allowed"
+        elif source and vouched.state == "yes":
+            nonce = f"nonce:{source.id}:{vouched.nonce}"
+            if not vouched.nonce or await door.first(self.hub, nonce, NONCE_TTL_S):
+                return source
             why = "nonce replayed"
         else:
             why = "bad signature" if source else "unknown source"
         self._refused_early(source, why, shake)
-        return None, False
+        return None
 
     def _refused_early(self, source: MediaSource | None, why: str, shake: Handshake) -> None:
         metrics.MEDIA_REFUSED.labels(why).inc()
@@ -178,21 +250,19 @@ class _Connection:
 
     # -- the stream
 
-    async def _stream(self, source: MediaSource, wire: Wire, talk: Talk, vouched: bool) -> None:
+    async def _stream(self, wire: Wire, talk: Talk, place: Place, vouched: bool) -> None:
         begun = await talking.wait_for_begin(self, talk)
         if begun is None:
             return
         begin, rest = begun
-        line = await door.admit(self.hub, source, begin, wire.roles, vouched=vouched)
-        why, reason = None, "The audio stream broke off."
-        try:
-            reason = await talking.listen(self, line, talk, rest)
-        except Refused as refusal:
-            why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
-        finally:
-            await asyncio.shield(line.end(reason))
-        if why := why or line.refused:
-            raise why
+        if self._finding:
+            found = await self._finding
+            if isinstance(found, Refused):
+                raise found
+            self.source = found
+        line = await door.admit(self.hub, self.source, begin, wire.roles, vouched=vouched)
+        place.leave()
+        await talking.attend(self, line, talk, rest)
 
     async def say(self, texts: Iterable[str]) -> None:
         for text in texts:

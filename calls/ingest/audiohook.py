@@ -25,6 +25,7 @@ from calls.ingest.words import (
     Said,
     Say,
     Skip,
+    Trouble,
     Unusable,
     texts,
 )
@@ -51,7 +52,7 @@ class Talk:
         self.seq = 0
         """Our last."""
         self.legs: tuple[str, ...] = ()
-        self.opened = self.ended = False
+        self.opened = self.ended = self.disconnected = False
         self.begun = False
         """False still for a probe, which has opened but is no call."""
 
@@ -80,9 +81,16 @@ class Talk:
         return ()
 
     def refusal(self, code: int, reason: str) -> Iterable[str]:
-        if self.ended:
-            return
-        yield self._say("disconnect", {"reason": "error", "info": reason[:200]}).text
+        return self._disconnect("error", reason)
+
+    def farewell(self, reason: str, *, fault: bool) -> Iterable[str]:
+        return self._disconnect("error" if fault else "completed", reason)
+
+    def _disconnect(self, why: str, info: str) -> Iterable[str]:
+        """Once, and then the client closes."""
+        if not self.ended and not self.disconnected:
+            self.disconnected = True
+            yield self._say("disconnect", {"reason": why, "info": info[:200]}).text
 
     def _hear(self, message: dict[str, Any], given: dict[str, Any]) -> Iterable[Said]:
         kind = message["type"]
@@ -96,6 +104,8 @@ class Talk:
             return self._open(given) if not self.opened else (Unusable("opened twice: open comes once"),)
         if kind == "update":
             return (self._say("updated"),)
+        if kind == "error":
+            return (_trouble(given),)
         if not self.begun:
             return (Ignored(),)
         if kind == "paused":
@@ -118,7 +128,8 @@ class Talk:
         self.begun, self.legs = True, tuple(chosen["channels"])
         wire = AudioFormat(FORMATS[chosen["format"]], chosen["rate"], len(self.legs))
         more = texts(given.get("customConfig"))
-        return Begin(conversation, self.session, self.legs, wire, more), answer
+        before = _sessions(given.get("continuedSessions"))
+        return Begin(conversation, self.session, self.legs, wire, more, continues=before), answer
 
     def _say(self, kind: str, parameters: dict[str, Any] | None = None) -> Say:
         self.seq += 1
@@ -131,6 +142,19 @@ class Talk:
             "parameters": parameters or {},
         }
         return Say(orjson.dumps(message).decode())
+
+
+def _trouble(given: dict[str, Any]) -> Trouble:
+    code, words = given.get("code"), given.get("message")
+    text = " ".join(words[:200].replace("\0", "").split()) if isinstance(words, str) else ""
+    return Trouble(code if type(code) is int and 0 <= code < 1000 else 0, text)
+
+
+def _sessions(continued: Any) -> tuple[str, ...]:
+    """Ids of the sessions that this one goes on from."""
+    some = continued[:32] if isinstance(continued, list) else []
+    found = (one.get("id") for one in some if isinstance(one, dict))
+    return tuple(name[:80] for name in found if isinstance(name, str) and name and "\0" not in name)
 
 
 def _read(frame: str) -> dict[str, Any] | None:

@@ -7,8 +7,9 @@ listener is meant for loopback, a VPN or a TLS tunnel. Nothing is ever sent back
 from __future__ import annotations
 
 import asyncio
+import socket
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 
 import structlog
@@ -17,9 +18,10 @@ from django.conf import settings
 from calls import reservations
 from calls.access import MediaSource
 from calls.ingest import auth, door, talking
-from calls.ingest.door import POLICY, TRY_LATER, Refused
+from calls.ingest.door import POLICY
 from calls.ingest.formats import AudioFormat, Encoding
-from calls.ingest.hub import DOWN, Hub
+from calls.ingest.hub import DOWN, TRY_LATER, Hub, Refused
+from calls.ingest.sources import networks_of
 from calls.ingest.words import Audio, Begin, Dtmf, End, Ignored, Malformed, Mute, Said, Unusable
 from calls.reservations import Reserved
 
@@ -31,9 +33,11 @@ RATES_HZ = (8000, 12000, 16000, 24000, 32000, 44100, 48000, 96000, 192000)
 NAME_BYTES = 3 + 16
 NAME_S = 5.0
 """From the connection to its UUID; Asterisk sends it at once."""
+QUIET_S = 600.0
+"""A leg on hold may send nothing for minutes, and Asterisk does not connect again; a peer that is gone is
+found out by keep-alives."""
+KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
 CHUNK = 16 * 1024
-MOST_NAMELESS = 200
-"""Connections that have not said yet who they are."""
 
 
 class Frames:
@@ -105,7 +109,7 @@ class Talk(Mute):
             rate = told.rate_hz
         wire = AudioFormat(Encoding.S16LE, rate)
         ref = f"{told.call_ref}.{told.role}.{uuid.uuid4().hex[:12]}"
-        return Begin(told.call_ref, ref, (told.role,), wire, told.parameters)
+        return Begin(told.call_ref, ref, (told.role,), wire, told.parameters, sparse=True)
 
 
 async def open_door(hub: Hub) -> Door:
@@ -125,13 +129,13 @@ class Door:
 
     def __init__(self, hub: Hub) -> None:
         self.hub = hub
-        self._nameless = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        _keep_alive(writer.get_extra_info("socket"))
         try:
             await self._serve(Socket(reader), str((writer.get_extra_info("peername") or ("",))[0]))
         except (ConnectionError, asyncio.CancelledError):
@@ -151,12 +155,12 @@ class Door:
         if self._tasks:
             await asyncio.wait(set(self._tasks), timeout=20)
 
-    async def _serve(self, socket: Socket, peer: str) -> None:
+    async def _serve(self, carrier: Socket, peer: str) -> None:
         slug = ""
         try:
-            source, reserved = await self._known(socket, peer)
+            source, reserved = await self._known(carrier, peer)
             slug = source.slug
-            await self._stream(socket, source, reserved)
+            await self._stream(carrier, source, reserved)
         except Refused as refusal:
             door.refuse(refusal, slug)
             if slug:
@@ -164,18 +168,19 @@ class Door:
             if not slug:
                 await asyncio.sleep(door.REFUSAL_DELAY_S)
 
-    async def _known(self, socket: Socket, peer: str) -> tuple[MediaSource, Reserved]:
+    async def _known(self, carrier: Socket, peer: str) -> tuple[MediaSource, Reserved]:
         """Whose leg this is. One answer for all that is wrong: the connection is closed."""
-        if self._nameless >= MOST_NAMELESS:
-            raise Refused(TRY_LATER, "full")
-        self._nameless += 1
+        known = await door.all_sources(self.hub)
+        if not _may_come(known, peer) and not _may_come(await self.hub.sources.newer(), peer):
+            raise Refused(POLICY, "address not allowed")
+        place = self.hub.unproved.take(peer)
         try:
             async with asyncio.timeout(NAME_S):
-                first = await socket.reader.readexactly(NAME_BYTES)
+                first = await carrier.reader.readexactly(NAME_BYTES)
         except (TimeoutError, asyncio.IncompleteReadError):
             raise Refused(POLICY, "no start") from None
         finally:
-            self._nameless -= 1
+            place.leave()
         if first[:3] != bytes((NAME, 0, 16)):
             raise Refused(POLICY, "no start")
         try:
@@ -187,32 +192,39 @@ class Door:
         source = await door.find_source(self.hub, reserved.source)
         if source is None or not source.enabled or source.protocol != "audiosocket":
             raise Refused(POLICY, "unknown source")
-        if not door.is_from(source, peer):
+        if not door.is_from(source.networks, peer):
             self.hub.refused(source.slug, "address not allowed")
             raise Refused(POLICY, "address not allowed")
         return source, reserved
 
-    async def _stream(self, socket: Socket, source: MediaSource, reserved: Reserved) -> None:
+    async def _stream(self, carrier: Socket, source: MediaSource, reserved: Reserved) -> None:
         talk = Talk(reserved)
         # A leg may say nothing for a while: its channel sends audio only when it has some.
-        begun = await talking.wait_for_begin(socket, talk, talking.IDLE_S)
+        begun = await talking.wait_for_begin(carrier, talk, QUIET_S)
         if begun is None:
             return
         begin, rest = begun
         if source.one_time_tokens_required:  # the reservation was one
             begin = begin._replace(token=auth.mint_token(source, begin.call_ref))
         line = await door.admit(self.hub, source, begin, {})
-        why, reason = None, "The audio stream broke off."
-        try:
-            reason = await talking.listen(socket, line, talk, rest)
-            if reason == talking.CUT_OFF and talk.frames.whole:
-                reason = "The call ended."  # newer Asterisks say no goodbye
-        except Refused as refusal:
-            why, reason = refusal, f"The audio stream was ended: {refusal.reason}."
-        finally:
-            await asyncio.shield(line.end(reason))
-        if why := why or line.refused:
-            raise why
+        # Newer Asterisks say no goodbye.
+        await talking.attend(
+            carrier, line, talk, rest,
+            cut_off=lambda: "The call ended." if talk.frames.whole else talking.CUT_OFF, idle_s=QUIET_S,
+        )  # fmt: skip
+
+
+def _may_come(sources: Mapping[str, MediaSource], peer: str) -> bool:
+    networks = networks_of(sources.values(), "audiosocket")
+    return networks is not None and door.is_from(networks, peer)
+
+
+def _keep_alive(line: socket.socket) -> None:
+    with suppress(OSError):
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in KEEP_ALIVE.items():
+            if option := getattr(socket, name, None):  # macOS lacks the first
+                line.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 class Socket:

@@ -11,19 +11,21 @@ import ipaddress
 import secrets
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 
 import structlog
 from django.conf import settings
 
-from calls import metrics, record
-from calls.access import MediaSource, media_source
+from calls import metrics, record, transcripts
+from calls.access import MediaSource
 from calls.ingest import auth
 from calls.ingest.formats import Converter
-from calls.ingest.hub import DOWN, Hub, Stream
+from calls.ingest.hub import DOWN, TRY_LATER, Hub, Refused, Stream
 from calls.ingest.session import Counters, Limits, Session
+from calls.ingest.sources import Unknowable
 from calls.ingest.words import (
     Audio,
     Begin,
@@ -35,6 +37,7 @@ from calls.ingest.words import (
     Said,
     Skip,
     Told,
+    Trouble,
     Unusable,
 )
 from calls.record import OpenCall, Opened
@@ -43,10 +46,15 @@ from scoring.types import HOP_MS, Channel
 log = structlog.get_logger(__name__)
 
 REFUSAL_DELAY_S = 0.5
-SOURCE_CACHE_S = 5.0
 MAX_MALFORMED = 20
 MAX_OVER_RATE = 1000
-MAX_SKIP_MS = 4 * 3600 * 1000
+WORDS_S, WORDS_BURST = 50, 1000
+"""Messages without audio that a stream may send a second, and at once besides."""
+FRAMES_S, FRAMES_BURST = 1000, 20_000
+"""And of all it sends; two voices in frames of 20 ms are a hundred."""
+SPARSE_MS = 5000
+"""So long without audio, a stream that sends none while it is silent has been silent, and not merely late."""
+MOST_TROUBLES = 5
 OPEN_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each try to open the call's row: a database that restarts costs no call."""
 END_TRIES = 40
@@ -56,15 +64,7 @@ MOST_TOLD = 500
 EARLY_MS = 20_000
 """How much of one leg waits for the call's row, which says where beside the other leg it belongs."""
 
-NORMAL, UNSUPPORTED, BAD_DATA, POLICY, TOO_BIG, BROKEN, TRY_LATER = 1000, 1003, 1007, 1008, 1009, 1011, 1013
-
-
-class Refused(Exception):
-    """The stream is not taken, or not any longer; `code` is its close code (RFC 6455's numbers)."""
-
-    def __init__(self, code: int, reason: str) -> None:
-        super().__init__(reason)
-        self.code, self.reason = code, reason
+NORMAL, UNSUPPORTED, BAD_DATA, POLICY, TOO_BIG, BROKEN = 1000, 1003, 1007, 1008, 1009, 1011
 
 
 def refuse(refusal: Refused, source: str) -> None:
@@ -81,12 +81,11 @@ async def admit(
     `vouched`: who it is was proved before it spoke; otherwise its ticket must. Refused.
     """
     roles = {**roles, **source.roles, **{c.value: c.value for c in Channel}}
+    token = None
     if source.one_time_tokens_required or not vouched:
         token = auth.read_token(source, begin.call_ref, begin.token)
         if token is None:
             raise Refused(POLICY, "bad token")
-        if not await first(hub, f"token:{source.id}:{token.nonce}", auth.TOKEN_TTL_S * 10):
-            raise Refused(POLICY, "token used")
     if hub.full_for(source.slug):
         raise Refused(TRY_LATER, "full")
     channels = {Channel(roles[leg]) for leg in map(_bare, begin.legs) if leg in roles}
@@ -94,6 +93,9 @@ async def admit(
         raise Refused(
             POLICY, f"no leg of the source: {', '.join(begin.legs)[:80]} is none of {', '.join(roles)}"
         )
+    # Spent last: who is sent away for another reason may come again with it.
+    if token and not await first(hub, f"token:{source.id}:{token.nonce}", auth.TOKEN_TTL_S * 10):
+        raise Refused(POLICY, "token used")
     name = f"stream:{source.id}:{begin.stream_ref}"
     if not await first(hub, name, STREAM_REF_TTL_S, if_down=True):
         raise Refused(POLICY, "stream replayed")
@@ -122,12 +124,18 @@ class Line:
         channels: frozenset[Channel],
     ) -> None:
         self.hub, self.source, self.begin = hub, source, begin
-        speed = getattr(settings, "MEDIA_SPEED", Limits.speed)
-        self.session = Session(roles, now_ms=_now_ms(), limits=Limits(speed=speed))
+        self.session = Session(roles, now_ms=_now_ms(), limits=Limits(speed=settings.MEDIA_SPEED))
         self.stream = Stream(source.slug, self.session, channels, begin.stream_ref)
         self._converters: dict[tuple[str, ...], Converter] = {}
         self._only = begin.legs[0] if len(begin.legs) == 1 else ""
         self._paused = False
+        self._paused_ms: int | None = None
+        """Where in the stream the pause began, until it is over and its end known."""
+        self._telling: asyncio.Task[None] | None = None
+        self._words = self._frames = 0
+        self._last_ms: int | None = None
+        """When audio last came."""
+        self._troubles: list[str] = []
         self.refused: Refused | None = None
         """Why it has no call, once it has ended without one."""
         # One leg alone may belong beside another that began earlier, and so may not be cut into hops yet.
@@ -145,7 +153,10 @@ class Line:
         if isinstance(said, Audio):
             if self._paused:
                 self.counters.while_paused += 1
-            elif len(said.payload) % self.begin.format.frame_bytes:
+                return
+            self._resumed()
+            self._silent_until_now(self.begin.format.ms(len(said.payload)))
+            if len(said.payload) % self.begin.format.frame_bytes:
                 self._malformed()
             else:
                 self._later_or_now(said)
@@ -163,8 +174,18 @@ class Line:
             raise Refused(said.code, said.reason)
         elif isinstance(said, Told):
             self._told(said)
+        elif isinstance(said, Trouble):
+            self._trouble(said)
         elif isinstance(said, Ignored):
             self.counters.ignored += 1
+
+    def count(self, said: Sequence[Said]) -> None:
+        """What one frame meant. Refused when there is more of it than any phone system has to say."""
+        words = sum(1 for one in said if not isinstance(one, Audio)) if said else 1
+        self._words, self._frames = self._words + words, self._frames + max(1, len(said))
+        seconds = (_now_ms() - self.session.started_ms) / 1000 * max(1.0, self.session.limits.speed / 2)
+        if self._words > WORDS_BURST + WORDS_S * seconds or self._frames > FRAMES_BURST + FRAMES_S * seconds:
+            raise Refused(POLICY, "too many messages")
 
     def check(self) -> None:
         """Once a second: Refused if the stream has gone on too long, too fast, or to nowhere."""
@@ -200,7 +221,8 @@ class Line:
 
     def _hear(self, said: Audio | Skip, now_ms: int) -> None:
         if isinstance(said, Skip):
-            self.stream.add(self.session.skip(min(said.ms, MAX_SKIP_MS)))
+            self._lay_rest(now_ms)
+            self.stream.add(self.session.skip(said.ms, now_ms))
             return
         # A frame that does not say whose voice it is belongs to nobody, unless the stream has one leg.
         legs = said.legs if any(said.legs) else (self._only,)
@@ -217,11 +239,27 @@ class Line:
             if hops := self.session.media(leg, at_ms, payload, now_ms):
                 self.stream.add(hops)
 
+    def _lay_rest(self, now_ms: int) -> None:
+        """What resamplers still hold, up to a tenth of a second, belongs before what comes next."""
+        for legs, converter in self._converters.items():
+            for at_ms, mulaw in converter.finish():
+                self._lay(legs, at_ms, mulaw, now_ms)
+
     def _told(self, told: Told) -> None:
-        if not self.source.given_words or self._paused or len(self.stream.told) >= MOST_TOLD:
+        of_pause = self._paused_ms is not None and told.said.end_ms > self._paused_ms
+        if not self.source.given_words or of_pause or len(self.stream.told) >= MOST_TOLD:
             self.counters.ignored += 1
             return
         self.stream.told.append(told.said)
+
+    def _trouble(self, said: Trouble) -> None:
+        words = f"phone system error {said.code}: {said.reason}"
+        log.warning("the phone system reports an error", source=self.source.slug, error=words)
+        self.hub.refused(self.source.slug, words)
+        if len(self._troubles) < MOST_TROUBLES:
+            self._troubles.append(
+                f"The phone system reported error {said.code}: {said.reason or 'no words'}."
+            )
 
     def _malformed(self) -> None:
         self.counters.malformed += 1
@@ -231,7 +269,14 @@ class Line:
     def _pause(self, said: Pause) -> None:
         if not self._paused:
             self.counters.pauses += 1
+            self._resumed()  # from an earlier one, with no audio between them
         self._paused = True
+        self._lay_rest(_now_ms())  # or it would come out after the pause, at the wrong time and not silenced
+        since_ms = self._clock_ms() if said.since_ms is None else said.since_ms
+        if self._paused_ms is None or since_ms < self._paused_ms:
+            self._paused_ms = since_ms
+            self._tell_pause(since_ms, None)
+        self.stream.told = [one for one in self.stream.told if one.end_ms <= since_ms]
         if said.since_ms is None:
             return
         if self._early is not None:
@@ -243,14 +288,59 @@ class Line:
         self._purging.add(task)
         task.add_done_callback(self._purging.discard)
 
+    def _silent_until_now(self, ms: float) -> None:
+        """`ms`: how much has come now."""
+        now_ms, before = _now_ms(), self._last_ms
+        self._last_ms = now_ms
+        if self.begin.sparse and before is not None and now_ms - before > SPARSE_MS:
+            self._later_or_now(Skip(max(0, round(now_ms - before - ms))))
+
+    def _resumed(self) -> None:
+        """Audio comes again, or the stream ends: now it is known how far the last pause went."""
+        if self._paused_ms is not None and not self._paused:
+            self._tell_pause(self._paused_ms, self._clock_ms())
+            self._paused_ms = None
+
+    def _clock_ms(self) -> int:
+        if self._early is None:
+            return self.session.clock_ms()
+        ms = (
+            one.ms if isinstance(one, Skip) else self.begin.format.ms(len(one.payload))
+            for one, _ in self._early
+        )
+        return round(sum(ms))
+
+    def _tell_pause(self, since_ms: int, until_ms: int | None) -> None:
+        """On the call, in the order in which they came, since its words may come by other ways and later."""
+        self._telling = asyncio.create_task(self._note_pause(self._telling, since_ms, until_ms))
+
+    async def _note_pause(
+        self, before: asyncio.Task[None] | None, since_ms: int, until_ms: int | None
+    ) -> None:
+        await asyncio.wait({self._opening, before} if before else {self._opening})
+        call_id, begins_ms = self.stream.call_id, self.stream.begins_ms
+        if not call_id:
+            return
+        channels = sorted(channel.value for channel in self.stream.channels)
+        until = None if until_ms is None else begins_ms + until_ms
+        noted = partial(record.paused, call_id, channels, begins_ms + since_ms, until)
+        await self._try(lambda: self.hub.database(noted))
+        with suppress(*DOWN):
+            await transcripts.look_again(self.hub.writer.client, call_id)
+
     def _cut_early(self, since_ms: int) -> None:
-        """Of what still waits for the row, nothing from then on stays."""
+        """Of what still waits for the row, nothing from then on stays but its time."""
         assert self._early is not None
-        kept, at_ms = deque[tuple[Audio | Skip, int]](), 0.0
+        kept, at_ms, gone_ms = deque[tuple[Audio | Skip, int]](), 0.0, 0.0
         for said, now_ms in self._early:
-            at_ms += said.ms if isinstance(said, Skip) else self.begin.format.ms(len(said.payload))
+            ms = said.ms if isinstance(said, Skip) else self.begin.format.ms(len(said.payload))
+            at_ms += ms
             if isinstance(said, Skip) or at_ms <= since_ms:
                 kept.append((said, now_ms))
+            else:
+                gone_ms += ms
+        if gone_ms:
+            kept.append((Skip(round(gone_ms)), _now_ms()))
         self._early = kept
 
     # -- the call's row
@@ -265,6 +355,7 @@ class Line:
             stream_ref=begin.stream_ref,
             started_at=started_at,
             parameters={k: v for k, v in begin.parameters.items() if k != "token"},
+            continues=begin.continues,
             channels=tuple(sorted(channel.value for channel in self.stream.channels)),
         )
         for wait_s in OPEN_TRIES_S:
@@ -336,24 +427,21 @@ class Line:
                 await self._opening
             except Refused as refusal:
                 self.refused = refusal
+            self._resumed()
             self._hear_early()
-            for legs, converter in self._converters.items():
-                for at_ms, mulaw in converter.finish():
-                    self._lay(legs, at_ms, mulaw, _now_ms())
+            self._lay_rest(_now_ms())
             stream.add(session.stop())
             if self._purging:
                 await asyncio.gather(*self._purging)
+            if self._telling:
+                await self._telling
             if not stream.call_id:
                 stream.drop_oldest(0)
                 return
             await self._drain()
-            counters, note = session.counters.as_dict(), ""
-            if session.heard_nobody():
-                names = ", ".join(name or "without a name" for name in session.strays) or "without a name"
-                note = f"Its audio came on legs that are not mapped here ({names}): none of it was heard."
-                self.hub.refused(self.source.slug, f"no leg of the source: {names}")
+            counters, notes = session.counters.as_dict(), self._notes()
             await self._try(
-                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters, note))
+                lambda: self.hub.database(lambda: record.media_ended(stream.call_id, reason, counters, notes))
             )
             at = None if stream.superseded else int(time.time() * 1000)
             await self._try(lambda: self.hub.writer.leave(stream.call_id, stream.ref, stream.channels, at))
@@ -373,6 +461,19 @@ class Line:
                 metrics.MEDIA_FRAMES.labels(kind).inc(getattr(session.counters, kind))
             log.info("media ended", call=stream.call_id, reason=reason, **session.counters.as_dict())
 
+    def _notes(self) -> list[str]:
+        """What the call's coverage must say of this stream."""
+        notes = list(dict.fromkeys(self._troubles))
+        if self.session.heard_nobody():
+            names = ", ".join(name or "without a name" for name in self.session.strays) or "without a name"
+            notes.append(f"Its audio came on legs that are not mapped here ({names}): none of it was heard.")
+            self.hub.refused(self.source.slug, f"no leg of the source: {names}")
+        if self.stream.told_too_many:
+            notes.append(
+                f"The platform told more than {transcripts.MOST_TURNS} turns: the rest was not taken."
+            )
+        return notes
+
     async def _drain(self) -> None:
         for _ in range(END_TRIES):
             await self.hub.flush()
@@ -389,7 +490,7 @@ class Line:
                 await do()
                 return
             except Exception as error:
-                log.warning("could not record the end of a stream", error=str(error))
+                log.warning("could not record an end or a pause of a stream", error=str(error))
 
 
 def _bare(leg: str) -> str:
@@ -404,12 +505,11 @@ def _now_ms() -> int:
 
 NOBODY = MediaSource(0, "", 0, "", False, (secrets.token_hex(16),), "wss://nowhere/", False, {}, False)
 """Stands in for an unknown source, so that the answer takes as long; nobody knows its secret."""
-_sources: dict[str, tuple[float, MediaSource | None]] = {}
 
 
-def is_from(source: MediaSource, peer: str) -> bool:
-    """Whether the peer is in one of the source's networks; without any, everybody is."""
-    if not source.networks:
+def is_from(networks: Sequence[str], peer: str) -> bool:
+    """Whether the peer is in one of the networks; without any, everybody is."""
+    if not networks:
         return True
     try:
         address = ipaddress.ip_address(peer)
@@ -417,16 +517,20 @@ def is_from(source: MediaSource, peer: str) -> bool:
         return False
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
         address = address.ipv4_mapped
-    return any(address in ipaddress.ip_network(network, strict=False) for network in source.networks)
+    return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
+
+
+async def all_sources(hub: Hub) -> Mapping[str, MediaSource]:
+    """By slug. Refused as below."""
+    try:
+        return await hub.sources.all()
+    except Unknowable:
+        raise Refused(TRY_LATER, "no database") from None
 
 
 async def find_source(hub: Hub, slug: str) -> MediaSource | None:
-    """From the database, at most once in SOURCE_CACHE_S for each address."""
-    until, source = _sources.get(slug, (0.0, None))
-    if time.monotonic() < until:
-        return source
-    if len(_sources) > 1000:
-        _sources.clear()
-    source = await hub.database(lambda: media_source(slug))
-    _sources[slug] = (time.monotonic() + SOURCE_CACHE_S, source)
-    return source
+    """As the database has it or, while that is away, as it was. Refused if it has not answered once."""
+    try:
+        return await hub.sources.find(slug)
+    except Unknowable:
+        raise Refused(TRY_LATER, "no database") from None

@@ -10,7 +10,7 @@ import asyncio
 import math
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -25,6 +25,7 @@ from django.db import connection, connections
 from calls import health, metrics, transcripts
 from calls.buffer import CLAIM_HOPS, PAUSED, RedisError, StoredPiece, Writer
 from calls.ingest.session import SILENCE, Hop, Session
+from calls.ingest.sources import Sources
 from scoring import given
 from scoring.types import HOP_MS, HOP_SAMPLES, Channel
 
@@ -38,7 +39,50 @@ WRITE_HOPS = 256
 """In one write, about 1 MB, so that no write holds Redis up for long."""
 MAX_WAKES = 4
 PURGE_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0)
+MOST_UNPROVED, MOST_UNPROVED_THERE = 1000, 300
+"""Connections that have not proved who they are: in all, and of one address (a phone system may open hundreds
+of calls at once; each is through in a moment)."""
 DOWN = (RedisError, OSError, TimeoutError)
+
+
+TRY_LATER = 1013
+
+
+class Refused(Exception):
+    """The stream is not taken, or not any longer; `code` is its close code (RFC 6455's numbers)."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(reason)
+        self.code, self.reason = code, reason
+
+
+class Place:
+    """Of one connection that has not proved who it is."""
+
+    def __init__(self, taken: Counter[str], peer: str) -> None:
+        self._taken, self._peer, self._here = taken, peer, True
+        taken[peer] += 1
+
+    def leave(self) -> None:
+        """It has, or is gone; harmless twice."""
+        if self._here:
+            self._here = False
+            self._taken[self._peer] -= 1
+            if not self._taken[self._peer]:
+                del self._taken[self._peer]
+
+
+class Unproved:
+    """How many connections there are whose sender is not known yet: in all, and of each address."""
+
+    def __init__(self) -> None:
+        self._taken: Counter[str] = Counter()
+
+    def take(self, peer: str) -> Place:
+        """Refused when there are too many."""
+        if self._taken.total() >= MOST_UNPROVED or self._taken[peer] >= MOST_UNPROVED_THERE:
+            raise Refused(TRY_LATER, "full")
+        return Place(self._taken, peer)
 
 
 class Waiting(NamedTuple):
@@ -61,9 +105,15 @@ class Stream:
     waiting: deque[Waiting] = field(default_factory=deque)
     told: list[given.Said] = field(default_factory=list)
     """Turns that the platform transcribed, to be handed on."""
+    told_too_many: int = 0
     superseded: bool = False
     gone: asyncio.Event = field(default_factory=asyncio.Event)
     end_early: Callable[[], None] = lambda: None
+
+    @property
+    def begins_ms(self) -> int:
+        """Where in the call its clock is 0."""
+        return self.base_index * HOP_MS + self.session.shift_ms
 
     def add(self, hops: list[Hop]) -> None:
         now = int(time.time() * 1000)
@@ -98,6 +148,7 @@ class Hub:
         self.writer = writer
         self.streams: set[Stream] = set()
         self.full_until = 0.0
+        self.stopping = False
         self._down = False
         self._turn = 0
         self._flushing = asyncio.Lock()
@@ -106,6 +157,8 @@ class Hub:
         self._flusher: asyncio.Task[None] | None = None
         self._meter = health.Meter()
         self._notes: set[asyncio.Task[None]] = set()
+        self.sources = Sources(self.database)
+        self.unproved = Unproved()
 
     # -- streams
 
@@ -126,10 +179,10 @@ class Hub:
 
     def full_for(self, source: str) -> bool:
         """Whether a new stream would be one too many here, or the buffer takes no more."""
-        most = getattr(settings, "MEDIA_MAX_STREAMS", 500)
-        per_source = getattr(settings, "MEDIA_MAX_STREAMS_PER_SOURCE", most)
+        if len(self.streams) >= settings.MEDIA_MAX_STREAMS or time.monotonic() < self.full_until:
+            return True
         here = sum(1 for s in self.streams if s.source == source)
-        return len(self.streams) >= most or here >= per_source or time.monotonic() < self.full_until
+        return here >= settings.MEDIA_MAX_STREAMS_PER_SOURCE
 
     # -- threads
 
@@ -163,6 +216,13 @@ class Hub:
             log.warning("could not wake workers", error=str(error))
         finally:
             self._waking = False
+
+    def stop(self) -> None:
+        """The server is about to: while its sockets are still open, each stream may say so and end."""
+        self.stopping = True
+        for stream in self.streams:
+            with suppress(RuntimeError):  # it is ending already
+                stream.end_early()
 
     async def close(self) -> None:
         """The server is stopping: its streams have flushed as they were disconnected."""
@@ -222,14 +282,16 @@ class Hub:
 
     async def _hand_on(self, stream: Stream) -> int:
         """What the platform transcribed, on the call's clock; how many turns. They wait if Redis is away."""
-        told, begins_ms = list(stream.told), stream.base_index * HOP_MS + stream.session.shift_ms
+        told, begins_ms = list(stream.told), stream.begins_ms
         moved = [replace(s, start_ms=s.start_ms + begins_ms, end_ms=s.end_ms + begins_ms) for s in told]
         try:
-            await transcripts.put_soon(self.writer.client, stream.call_id, moved)
+            taken = await transcripts.put_soon(self.writer.client, stream.call_id, moved)
         except DOWN:
             return 0
-        del stream.told[: len(told)]
-        return len(told)
+        stream.told_too_many += len(told) - taken
+        handed = set(map(id, told))  # a pause may have taken others away meanwhile
+        stream.told = [one for one in stream.told if id(one) not in handed]
+        return taken
 
     def _batch(self) -> list[tuple[Stream, StoredPiece]]:
         """The oldest hops of each stream; a different stream is first each time."""

@@ -31,6 +31,7 @@ from calls.ingest.words import (
 LEGS = {"caller": "customer", "callee": "agent"}
 NO_CALL = "no call: name it, as in ?call=<id>&role=customer (letters, figures, at most 120)"
 NO_ROLE = "no role: one voice needs role=customer or role=agent; both need mix=stereo"
+MIXED = "no role: mixed audio has both voices in one; send mix=stereo, or each voice alone with its role"
 NO_RATE = "no rate: say rate=8000 or rate=16000, as the phone system sends it"
 
 
@@ -128,8 +129,15 @@ class FreeSwitch(Raw):
         rate = self.said.get("rate", "").lower().replace("k", "000")
         if not rate.isdecimal() or len(rate) > 6:
             return (Unusable(NO_RATE, 1008),)
+        mix = self.said.get("mix", "").lower()
+        if mix not in (
+            "",
+            "mono",
+            "stereo",
+        ):  # whatever role it has: an agent's voice would be read as a caller's
+            return (Unusable(MIXED, 1008),)
         try:
-            wire = read_format("L16", int(rate), 2 if self.said.get("mix") == "stereo" else 1)
+            wire = read_format("L16", int(rate), 2 if mix == "stereo" else 1)
         except FormatError as error:
             return (Unusable(f"audio format: {error}"),)
         return self.begin(self.said, wire)

@@ -270,14 +270,20 @@ class Session:
         """Into hop 0, at which the stream begins."""
         return self._shift // PER_MS
 
+    def clock_ms(self) -> int:
+        """Up to where of the stream audio has come, or was not to come."""
+        return (max(leg.expected for leg in self._legs.values()) - self._shift) // PER_MS
+
     def begin_at(self, offset_ms: int) -> None:
         """Before any audio: it begins so far into hop 0, beside a stream that began earlier."""
         self._shift = offset_ms * PER_MS
         for leg in self._legs.values():
             leg.expected = self._shift
 
-    def skip(self, ms: int) -> list[Hop]:
-        """No audio will come for so much of the stream's clock. Returns the hops this completed."""
+    def skip(self, ms: int, now_ms: int) -> list[Hop]:
+        """No audio will come for so much of the stream's clock; no further than audio itself might have come.
+        Returns the hops this completed."""
+        ms = max(0, min(ms, int(self._allowed_ms(now_ms)) - self.clock_ms()))
         self.counters.paused_ms += ms
         hops: list[Hop] = []
         for leg in self._legs.values():

@@ -48,7 +48,7 @@ class Talk:
         self.legs: tuple[str, ...] = ()
         self.rate_hz = 8000
         self.resume_from = 0
-        self.begun = False
+        self.begun = self.refused = False
 
     def hear(self, frame: str | bytes) -> Iterable[Said]:
         if isinstance(frame, bytes):
@@ -67,9 +67,15 @@ class Talk:
         yield _json(type="ack", samples=self.resume_from + stored_ms * self.rate_hz // 1000)
 
     def refusal(self, code: int, reason: str) -> Iterable[str]:
+        if self.refused:
+            return
+        self.refused = True
         yield _json(
             type="error", code=CODES.get(code, "ended"), message=reason, retryable=code in (1011, 1013)
         )
+
+    def farewell(self, reason: str, *, fault: bool) -> Iterable[str]:
+        return ()
 
     def _hear(self, kind: Any, message: dict[str, Any]) -> Iterable[Said]:
         if kind == "ping":

@@ -57,11 +57,13 @@ def _family(name: str) -> Wire:
     return Wire(lambda _: twilio.Talk(dialect), vouch, {"inbound": "customer", "outbound": "agent"})
 
 
+FORKS = ("audio.drachtio.org", "audiostream.drachtio.org")
+"""What mod_audio_fork calls itself, by its version."""
 WIRES: dict[str, Wire] = {
     **{name: _family(name) for name in twilio.DIALECTS},
     "audiohook": Wire(audiohook.Talk, signed_message, audiohook.ROLES),
     "stream": Wire(stream.Talk, with_password_or_ticket, subprotocols=(stream.SUBPROTOCOL,)),
     "asterisk": Wire(raw.Asterisk, with_password, raw.LEGS, ("media",)),
-    "freeswitch": Wire(raw.FreeSwitch, with_password_or_ticket, raw.LEGS, ("audiostream.drachtio.org",)),
+    "freeswitch": Wire(raw.FreeSwitch, with_password_or_ticket, raw.LEGS, FORKS),
     "vonage": Wire(raw.Vonage, with_password_or_ticket, raw.LEGS),
 }

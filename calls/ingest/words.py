@@ -28,6 +28,10 @@ class Begin(NamedTuple):
     """A one-time ticket, where one is due."""
     resume_ms: int | None = None
     """Where in its earlier stream this one goes on; None: now."""
+    sparse: bool = False
+    """While there is nothing to hear it sends nothing, and time passes all the same."""
+    continues: tuple[str, ...] = ()
+    """Streams that this one says it goes on from."""
 
 
 class Audio(NamedTuple):
@@ -69,6 +73,14 @@ class Told(NamedTuple):
     said: given.Said
 
 
+class Trouble(NamedTuple):
+    """The phone system says that something went wrong on its side."""
+
+    code: int
+    reason: str
+    """Its own words."""
+
+
 class Ignored(NamedTuple):
     """Nothing that concerns us."""
 
@@ -88,7 +100,9 @@ class End(NamedTuple):
     reason: str = "The call ended."
 
 
-Said = Begin | Audio | Say | Pause | Resume | Skip | Dtmf | Told | Ignored | Malformed | Unusable | End
+Said = (
+    Begin | Audio | Say | Pause | Resume | Skip | Dtmf | Told | Trouble | Ignored | Malformed | Unusable | End
+)
 
 
 class Handshake(NamedTuple):
@@ -122,7 +136,11 @@ class Talk(Protocol):
         ...
 
     def refusal(self, code: int, reason: str) -> Iterable[str]:
-        """What to send before the socket is closed with `code`."""
+        """What to send before the socket is closed with `code`; asked twice, once is enough."""
+        ...
+
+    def farewell(self, reason: str, *, fault: bool) -> Iterable[str]:
+        """What to send when we end a stream that did nothing wrong; `fault`: because we must."""
         ...
 
 
@@ -135,4 +153,7 @@ class Mute:
         return ()
 
     def refusal(self, code: int, reason: str) -> Iterable[str]:
+        return ()
+
+    def farewell(self, reason: str, *, fault: bool) -> Iterable[str]:
         return ()

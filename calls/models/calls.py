@@ -63,6 +63,11 @@ class Call(models.Model):
     scored_at = models.DateTimeField(null=True, blank=True)
     counters = models.JSONField(default=dict, help_text="What the media session counted.")
     notes = models.JSONField(default=list, help_text="What was not scored, and why, in words.")
+    pauses = models.JSONField(
+        default=list,
+        help_text="Spans nothing may be kept of: since and until, in ms of the call (null: it goes on), and "
+        "channels.",
+    )
     tile = models.JSONField(default=dict, help_text="What the floor shows; derived.")
     view = models.JSONField(default=dict, help_text="What the call page shows; derived.")
     final = models.JSONField(null=True, blank=True, help_text="Scores of the finished call.")

@@ -5,6 +5,7 @@
         await call.tell("agent", 2000, 3500, "How can I help?")   # only if you transcribe yourself
         await call.pause(); ...; await call.resume(skipped_ms=8000)
 
+Without a secret, give `fresh_ticket`, which asks your own server for one: it is good for one connection.
 A broken connection is made again by itself, and what the server had not acknowledged is sent again, so
 nothing is lost unless the line stays away for longer than `keep_s`. From a shell, two files of raw samples:
 
@@ -18,6 +19,7 @@ import asyncio
 import json
 import os
 from collections import deque
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -44,6 +46,7 @@ class CallStream:
         *,
         secret: str = "",
         ticket: str = "",
+        fresh_ticket: Callable[[], Awaitable[str]] | None = None,
         rate: int = 8000,
         channels: tuple[str, ...] = ("customer", "agent"),
         parameters: dict[str, str] | None = None,
@@ -51,7 +54,7 @@ class CallStream:
     ) -> None:
         self.url, self.call_ref, self.rate, self.channels = url, call_ref, rate, channels
         self.headers = {"Authorization": f"Bearer {secret}"} if secret else {}
-        self.ticket, self.parameters = ticket, parameters or {}
+        self.ticket, self.fresh_ticket, self.parameters = ticket, fresh_ticket, parameters or {}
         self.sample_bytes = 2 * len(channels)
         self.sent = 0
         """Samples of each channel."""
@@ -139,8 +142,10 @@ class CallStream:
             "type": "start", "call_ref": self.call_ref, "format": "pcm_s16le", "rate": self.rate,
             "channels": list(self.channels), "parameters": self.parameters,
         }  # fmt: skip
+        if self.fresh_ticket is not None and not self.ticket:
+            self.ticket = await self.fresh_ticket()
         if self.ticket:
-            start["ticket"] = self.ticket
+            start["ticket"], self.ticket = self.ticket, ""  # good once
         if resume:
             start["resume_from"] = self.acknowledged
         await self._socket.send(json.dumps(start))

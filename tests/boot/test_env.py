@@ -63,6 +63,16 @@ def test_a_bad_flag_or_number_is_named(given: pytest.MonkeyPatch) -> None:
         env.integer("KNOB", 7)
 
 
+@pytest.mark.parametrize("wrong", ["fast", "nan", "inf", "1,5"])
+def test_a_bad_decimal_is_named(given: pytest.MonkeyPatch, wrong: str) -> None:
+    assert env.decimal("KNOB", 2.0) == 2.0
+    given.setenv("KNOB", wrong)
+    with pytest.raises(env.EnvError, match=rf"^KNOB='{wrong}': use a number, e.g. 2.0$"):
+        env.decimal("KNOB", 2.0)
+    given.setenv("KNOB", "1.5")
+    assert env.decimal("KNOB", 2.0) == 1.5
+
+
 def test_a_value_may_lie_in_a_file(given: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = tmp_path / "knob"
     path.write_text("12\n")

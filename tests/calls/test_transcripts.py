@@ -9,8 +9,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+import redis.asyncio
 import websockets
 from asgiref.sync import sync_to_async
+from django.conf import settings as site
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.utils import timezone
@@ -18,7 +20,7 @@ from hypothesis import HealthCheck, given
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
-from calls import recordings, tasks, tokens, transcripts
+from calls import record, recordings, tasks, tokens, transcripts
 from calls.access import MediaSource
 from calls.buffer import ledger
 from calls.choices import CallStatus, RecordingState, Scope
@@ -334,3 +336,163 @@ def test_with_a_recording_by_hand(alice: User, billing: Any, settings: Any, tmp_
     assert "1 file is here" in send(json.dumps({"turns": transcripts.as_json(CALL)}).encode())
     recording = work(Recording.objects.get())
     assert recording.state == RecordingState.DONE and Turn.objects.count() == 6
+
+
+# --- pauses ------------------------------------------------------------------------------------------
+
+SECRET = Said(CUSTOMER, 9000, 11000, "It is my dog's name, Rufus")
+PAUSE = {"since": 8500, "until": 12_000, "channels": ["agent", "customer"]}
+
+
+def test_what_overlaps_a_pause() -> None:
+    def left(start: int, end: int, *pauses: dict[str, Any]) -> bool:
+        return bool(transcripts.outside([Said(AGENT, start, end, "x")], pauses))
+
+    assert left(0, 8500, PAUSE) and left(12_000, 12_500, PAUSE) and left(0, 99_999)
+    assert not left(8000, 8501, PAUSE) and not left(11_999, 20_000, PAUSE) and not left(0, 20_000, PAUSE)
+    still = PAUSE | {"until": None}
+    assert left(0, 8500, still) and not left(99_000, 99_500, still)
+
+
+@pytest.mark.parametrize("read_before", [True, False])
+def test_turns_of_a_pause_leave_nothing(told_call: Call, alice: User, read_before: bool) -> None:
+    """Told before the pause is known, or after: not in the call, and not in Redis."""
+    client = program_of(alice)
+    tell(client, transcripts.as_json([CALL[0], SECRET, CALL[5]]))
+    if read_before:
+        tasks.score_due()
+        assert "Rufus" in str(kept(told_call))
+    record.paused(str(told_call.pk), ["agent", "customer"], 8500, None)
+    record.paused(str(told_call.pk), ["agent", "customer"], 8500, 12_000)
+    told_call.refresh_from_db()
+    assert told_call.pauses == [PAUSE]
+    asyncio.run(look_again(str(told_call.pk)))
+    tasks.score_due()
+    stored = str(ledger().client.hgetall(f"words:{told_call.pk}")) + str(kept(told_call))
+    assert "Rufus" not in stored and CALL[5].text in stored and CALL[0].text in stored
+    answer = tell(client, transcripts.as_json([SECRET, Said(AGENT, 18_000, 19_000, "Bye.")]))
+    assert answer.status_code == 202 and answer.json()["taken"] == 1
+    assert "Rufus" not in str(ledger().client.hgetall(f"words:{told_call.pk}"))
+
+
+async def look_again(call_id: str) -> None:
+    client = redis.asyncio.Redis.from_url(site.REDIS_URL)
+    await transcripts.look_again(client, call_id)
+    await client.aclose()
+
+
+def test_a_pause_goes_on_until_somebody_ends_it(make_call: Callable[..., Call]) -> None:
+    call = make_call("CA-paused")
+    pk = str(call.pk)
+    record.paused(pk, ["customer"], 1000, None)
+    record.paused(pk, ["agent"], 1200, None)
+    record.paused(pk, ["customer"], 1000, 3000)
+    call.refresh_from_db()
+    assert [(p["channels"], p["since"], p["until"]) for p in call.pauses] == [
+        (["customer"], 1000, 3000), (["agent"], 1200, None),
+    ]  # fmt: skip
+    for n in range(record.MOST_PAUSES + 5):
+        record.paused(pk, ["customer"], 10_000 + n, 10_001 + n)
+    call.refresh_from_db()
+    assert len(call.pauses) == record.MOST_PAUSES
+    assert call.pauses[-1]["until"] == 10_001 + record.MOST_PAUSES + 4
+
+
+def test_a_stream_cut_off_in_a_pause_ends_it_by_coming_back(make_call: Callable[..., Call]) -> None:
+    call = make_call("CA-cut")
+    record.paused(str(call.pk), ["agent", "customer"], 1000, None)
+    now = call.started_at + timedelta(seconds=20)
+    record.open_call(record.OpenCall(call.source_id, "stream", "CA-cut", "S2", now))
+    call.refresh_from_db()
+    assert [pause["until"] for pause in call.pauses] == [20_000]
+
+
+def test_a_call_has_so_many_turns_and_no_more(
+    told_call: Call, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transcripts, "MOST_TURNS", 4)
+    pk, client = str(told_call.pk), ledger().client
+    assert transcripts.put(client, pk, CALL) == 4 and client.hlen(f"words:{pk}") == 4
+    assert transcripts.put(client, pk, [CALL[0]]) == 1 and transcripts.put(client, pk, [CALL[5]]) == 0
+    client.delete(f"words:{pk}")  # their raw text is gone by and by; they still count
+    assert transcripts.count(client, pk) == 4 and transcripts.put(client, pk, [CALL[5]]) == 0
+    assert tell(program_of(alice), transcripts.as_json(CALL[:1])).status_code == 409
+    transcripts.drop(ledger(), pk)
+    assert not client.keys("words:*") and not client.zcard("wordy")
+
+
+async def words_of_a_stream(door: Server, source: MediaSource, ref: str, *frames: Any) -> tuple[int, str]:  # noqa: F811
+    headers = {"Authorization": f"Bearer {source.secrets[0]}"}
+    address = f"{door.ws}/media/stream/{source.slug}/"
+    async with websockets.connect(address, additional_headers=headers, compression=None) as socket:
+        begin = {"type": "start", "call_ref": ref, "format": "pcmu", "rate": 8000}
+        await socket.send(json.dumps(begin))
+        await socket.recv()
+        reading = asyncio.create_task(_read(socket))
+        try:
+            for frame in frames:
+                if callable(frame):
+                    await frame()
+                else:
+                    await socket.send(frame if isinstance(frame, bytes) else json.dumps(frame))
+            await socket.wait_closed()
+        except websockets.ConnectionClosed:
+            pass
+        await reading
+        return socket.close_code or 0, socket.close_reason or ""
+
+
+async def _read(socket: Any) -> None:
+    """Whatever is said, so that the line does not fill up."""
+    async for _ in socket:
+        pass
+
+
+@pytest.mark.real
+async def test_a_pause_of_a_stream_covers_its_words(door: Server, make_source: Any) -> None:  # noqa: F811
+    source = await sync_to_async(make_source)(protocol="stream", given_words=True)
+    ref = f"C{source.slug}"
+
+    async def read() -> None:
+        await wait_for(lambda: ledger().client.zcard("wordy"))
+        await sync_to_async(tasks.score_due)()
+
+    def turn(start: int, end: int, text: str) -> dict[str, Any]:
+        return {"type": "turn", "channel": "customer", "start_ms": start, "end_ms": end, "text": text}
+
+    await words_of_a_stream(
+        door, source, ref,
+        b"\xff" * 2 * 8000,
+        turn(0, 400, "Hello there."), turn(600, 1000, "It is Rufus."), read,
+        {"type": "pause", "from": 4000}, turn(100, 450, "Good morning."), turn(500, 1500, "Rufus I said."),
+        {"type": "resume", "skipped": 8000}, turn(900, 1800, "My dog Rufus."), b"\xff" * 2 * 8000,
+        turn(1900, 2100, "Rufus again."), turn(2000, 2400, "Thank you."), {"type": "stop"},
+    )  # fmt: skip
+    call = await Call.objects.aget(external_ref=ref)
+    await wait_for(lambda: Call.objects.get(pk=call.pk).end_reason)
+    await sync_to_async(tasks.score_due)()
+    await call.arefresh_from_db()
+    assert [(p["since"], p["until"]) for p in call.pauses] == [(500, 2000)]
+    texts = await sync_to_async(lambda: [row[3] for row in kept(call) if row[3]])()
+    assert texts == ["Hello there.", "Good morning.", "Thank you."]
+    assert b"Rufus" not in b"".join(ledger().client.hgetall(f"words:{call.pk}").values())
+
+
+async def wait_for(check: Callable[[], Any]) -> None:
+    async with asyncio.timeout(15):
+        while not await sync_to_async(check)():
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("what", ["ping", "nonsense", "turn", "empty"])
+async def test_a_stream_that_only_talks_is_shown_out(
+    door: Server, make_source: Any, what: str  # noqa: F811
+) -> None:  # fmt: skip
+    source = await sync_to_async(make_source)(protocol="stream", given_words=True)
+    frame: Any = {
+        "ping": {"type": "ping"}, "nonsense": {"type": "hum"}, "empty": b"",
+        "turn": {"type": "turn", "channel": "agent", "start_ms": 0, "end_ms": 9, "text": "x"},
+    }[what]  # fmt: skip
+    code, why = await words_of_a_stream(door, source, f"C{source.slug}", *[frame] * 3000)
+    assert (code, why) == (1008, "too many messages")

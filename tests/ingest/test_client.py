@@ -17,6 +17,7 @@ import pytest
 from asgiref.sync import sync_to_async
 
 from calls.access import MediaSource
+from calls.ingest import auth
 from calls.models import Call
 from scoring.audio import decode_mulaw
 from scoring.types import Channel
@@ -79,6 +80,31 @@ async def test_a_line_that_breaks_loses_nothing(
         ref, lambda c: c.end_reason == "The call ended." and c.counters["customer"]["received_ms"] >= 6000
     )
     assert await Call.objects.acount() == 1 and call.acknowledged > 0
+    assert heard(row, Channel.CUSTOMER) == customer and heard(row, Channel.AGENT) == agent
+
+
+async def test_with_tickets_each_connection_brings_its_own(
+    door: Server, make_source: MakeSource, clean_redis: Any, client: ModuleType
+) -> None:
+    source, ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    customer, agent, given = noise(3, 5), noise(3, 6), []
+
+    async def ticket() -> str:
+        given.append(auth.mint_token(source, ref))
+        return given[-1]
+
+    both = woven(linear(customer), linear(agent))
+    url = f"{door.ws}/media/stream/{source.slug}/"
+    async with client.CallStream(url, ref, fresh_ticket=ticket) as call:
+        for n, at in enumerate(range(0, len(both), 3200)):
+            await call.send(both[at : at + 3200])
+            await asyncio.sleep(0.09)
+            if n == 15:
+                call._socket.transport.abort()
+    row = await call_named(
+        ref, lambda c: c.end_reason == "The call ended." and c.counters["customer"]["received_ms"] >= 3000
+    )
+    assert len(given) == 2 and await Call.objects.acount() == 1
     assert heard(row, Channel.CUSTOMER) == customer and heard(row, Channel.AGENT) == agent
 
 

@@ -17,12 +17,13 @@ def fuzz(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-def test_a_short_run() -> None:
+@pytest.mark.parametrize(("name", "runs"), [("audiosocket", 2000), ("door", 200)])
+def test_a_short_run(name: str, runs: int) -> None:
     pytest.importorskip("atheris", reason="Atheris has wheels for Linux on x86-64 only")
-    ran = fuzz("--only", "audiosocket", "--runs", "2000")
+    ran = fuzz("--only", name, "--runs", str(runs))
     assert ran.returncode == 0, ran.stdout + ran.stderr
     found = json.loads(ran.stdout)
-    assert found["ok"] and found["inputs"] >= 2000 and found["branches"] > 50
+    assert found["ok"] and found["inputs"] >= runs and found["branches"] > 50
     assert found["corpus_inputs"] > 3 and 0 <= found["endless_bytes"] < 256 * 1024
 
 

@@ -222,12 +222,23 @@ def test_any_frames_at_all(sent: list[tuple[str, int | None, bytes]]) -> None:
 
 def test_whole_hops_of_a_pause_are_named_and_none_before_the_first_sound() -> None:
     session = make()
-    assert session.skip(2000) == [], "a leg that has not begun has nothing to pause"
+    assert session.skip(2000, 10_000) == [], "a leg that has not begun has nothing to pause"
     first = [h for t, _, a in frames(noise(1.0)) for h in session.media(t, None, a, 10_000)]
     assert [hop.index for hop in first] == [4, 5]
-    session.skip(1700)  # from 3.0 s to 4.7 s: three whole hops, and 0.2 s of a fourth
+    session.skip(1700, 10_000)  # from 3.0 s to 4.7 s: three whole hops, and 0.2 s of a fourth
     rest = [h for t, _, a in frames(noise(0.8)) for h in session.media(t, None, a, 10_000)]
     assert [(hop.index, bool(hop.payload)) for hop in rest] == [
         (6, False), (7, False), (8, False), (9, True), (10, True),
     ]  # fmt: skip
     assert session.counters.channels[CUSTOMER].lost_ms == 0 and session.counters.paused_ms == 3700
+
+
+def test_no_time_passes_faster_than_audio_might_come() -> None:
+    """Or a few messages that skip hours would make hops without end."""
+    session = Session(ROLES, now_ms=0)
+    session.media("inbound", None, noise(0.5), 1000)
+    for _ in range(1000):
+        session.skip(4 * 3600 * 1000, 1000)
+    hops = session.media("inbound", None, noise(0.1), 1200) + session.stop()
+    assert len(hops) <= 2 * 1200 // HOP_MS + Limits.burst_ms // HOP_MS + 1
+    assert session.counters.paused_ms == 1000 * 2 + Limits.burst_ms - 500

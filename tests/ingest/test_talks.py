@@ -25,6 +25,7 @@ from calls.ingest.words import (
     Said,
     Say,
     Skip,
+    Trouble,
     Unusable,
 )
 
@@ -78,7 +79,7 @@ def test_audiohook_a_whole_call() -> None:
     assert client.say("resumed", start="PT1.2S", discarded="PT3.5S") == [Resume(), Skip(3500)]
     assert client.say("discarded", start="PT1S", discarded="PT0.25S") == [Skip(250)]
     assert answers(client.say("update", language="de")) == [("updated", {})]
-    assert client.say("error", code=500, message="x") == [Ignored()]
+    assert client.say("error", code=408, message="no  pong\0") == [Trouble(408, "no pong")]
     said = client.say("close", reason="reconnect")
     assert answers(said) == [("closed", {})] and said[-1] == End("The phone system reconnects.")
     assert not list(client.talk.refusal(1008, "late"))
@@ -99,6 +100,35 @@ def test_audiohook_a_probe_is_answered_and_is_no_call() -> None:
     assert answers(said)[0][0] == "opened" and not any(isinstance(one, Begin) for one in said)
     assert list(client.talk.hear(b"")) == [Ignored()]
     assert answers(client.say("close", reason="end")) == [("closed", {})]
+
+
+def test_audiohook_is_told_once_that_we_end_it() -> None:
+    for fault, reason in ((False, "completed"), (True, "error")):
+        client = Client()
+        client.say("open", conversationId="c", media=[PCMU])
+        (text,) = client.talk.farewell("No audio for 30 s.", fault=fault)
+        told = json.loads(text)
+        assert (told["type"], told["seq"]) == ("disconnect", 2)
+        assert told["parameters"] == {"reason": reason, "info": "No audio for 30 s."}
+        assert not list(client.talk.farewell("x", fault=True)) and not list(client.talk.refusal(1011, "x"))
+        client.heard += 1
+        assert answers(client.say("close", reason="disconnect")) == [("closed", {})]
+
+
+def test_audiohook_says_what_it_goes_on_from() -> None:
+    before = [{"id": "one", "serverseq": 4, "clientseq": 9}, {"id": 5}, "two", {"id": "three\0"}, {"id": ""}]
+    (begin, _) = Client().say("open", conversationId="c", media=[PCMU], continuedSessions=before)
+    assert begin.continues == ("one",)  # type: ignore[union-attr]
+    (begin, _) = Client().say("open", conversationId="c", media=[PCMU], continuedSessions="one")
+    assert begin.continues == ()  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "given", [{}, {"code": "408"}, {"code": True, "message": 5}, {"code": -1}, {"code": 10**9}]
+)
+def test_audiohook_an_error_of_any_kind(given: dict) -> None:
+    client = Client()
+    assert client.say("error", **given) == [Trouble(0, "")]
 
 
 @pytest.mark.parametrize(
@@ -207,6 +237,9 @@ def test_freeswitch() -> None:
         ("rate=8000&role=agent", "call"),
         ("rate=8000&call=C", "role"),
         ("rate=7000&call=C&role=agent", "7000 Hz"),
+        ("rate=8000&call=C&role=customer&mix=mixed", "both voices in one"),
+        ("rate=8000&call=C&role=agent&mix=Mixed", "both voices in one"),
+        ("rate=8000&call=C&role=customer&mix=both", "both voices in one"),
     ],
 )
 def test_freeswitch_says_what_is_missing(query: str, why: str) -> None:

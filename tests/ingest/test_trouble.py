@@ -14,7 +14,7 @@ import pytest
 
 from calls.access import MediaSource
 from calls.buffer import Ledger, Writer
-from calls.ingest import asgi, auth, door, hub, talking
+from calls.ingest import asgi, auth, door, hub, sources, talking
 from calls.record import OpenCall, Opened
 from empathy_dash import embedded
 from scoring.types import Channel
@@ -43,7 +43,7 @@ class Rows:
         self.opened.append(new)
         return Opened(f"call-{len(self.opened)}", False, 0)
 
-    def media_ended(self, call_id: str, reason: str, counters: dict, note: str = "") -> None:
+    def media_ended(self, call_id: str, reason: str, counters: dict, notes: Any = ()) -> None:
         self.ended.append((call_id, reason, counters))
 
 
@@ -85,12 +85,11 @@ def rows(monkeypatch: pytest.MonkeyPatch, clean_redis: Any) -> Rows:
     found = Rows()
     monkeypatch.setattr(door.record, "open_call", found.open_call)
     monkeypatch.setattr(door.record, "media_ended", found.media_ended)
-    monkeypatch.setattr(door, "media_source", lambda slug: SOURCE if slug == "main" else None)
+    monkeypatch.setattr(sources, "media_sources", lambda: {"main": SOURCE})
     monkeypatch.setattr(door, "REFUSAL_DELAY_S", 0)
     monkeypatch.setattr(door, "OPEN_TRIES_S", (0, 0.05, 0.05, 0.05))
     monkeypatch.setattr(hub.connection, "close", lambda: None)
     monkeypatch.setattr(hub.Hub, "wake", lambda self, hops: None)
-    monkeypatch.setattr(door, "_sources", {})
     return found
 
 

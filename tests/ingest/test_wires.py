@@ -13,6 +13,7 @@ from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 import websockets
 from asgiref.sync import sync_to_async
@@ -429,6 +430,103 @@ async def test_a_stream_with_a_pause(door: Server, make_source: MakeSource, clea
     assert call.counters["while_paused"] == 1 and call.counters["dtmf"] == 1
 
 
+RATE, SECRET_AT = 16_000, 0.7
+
+
+def wide() -> bytes:
+    """A second at 16 kHz: nothing until SECRET_AT, then a card number, as it were; both voices alike."""
+    t = np.arange(RATE) / RATE
+    tone = (9000 * np.sin(2 * np.pi * 440 * t) * (t >= SECRET_AT)).astype("<i2")
+    return np.repeat(tone, 2).tobytes()
+
+
+async def check_silent(call: Call, seconds: float) -> None:
+    """Nothing of it can be heard on either side, and no time is missing. (A resampler's filter rings for some
+    ms before a sound that begins at once.)"""
+    since = int(SECRET_AT * 8000)
+
+    def loudest() -> int:
+        parts = [audio_of(str(call.pk), channel) for channel in Channel]
+        assert all(len(part) >= seconds * 8000 for part in parts)
+        heard = [np.abs(decode_mulaw(part).astype(int)) for part in parts]
+        return max(int(max(one[: since - 160].max(), one[since:].max())) for one in heard)
+
+    await until(lambda: loudest() < 50)
+
+
+async def test_a_pause_keeps_nothing_back_in_a_resampler(
+    door: Server, make_source: MakeSource, clean_redis: Any
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        await started(socket, call_ref, rate=RATE)
+        await socket.send(wide())
+        await socket.send(json.dumps({"type": "pause", "from": int(RATE * SECRET_AT)}))
+        await socket.send(wide())
+        await socket.send('{"type":"resume"}')
+        await socket.send(bytes(len(wide())))
+        await socket.send('{"type":"stop"}')
+        await close_of(socket)
+    await check_silent(await ended(call_ref), 2)
+
+
+async def test_what_was_said_before_a_pause_stays_before_it(
+    door: Server, make_source: MakeSource, clean_redis: Any
+) -> None:
+    source, call_ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    loud = wide()[int(RATE * SECRET_AT) * 4 :]
+    async with with_key(door, source) as socket:
+        await started(socket, call_ref, rate=RATE)
+        await socket.send(loud)
+        await socket.send('{"type":"pause"}')
+        await socket.send(json.dumps({"type": "resume", "skipped": RATE // 5}))
+        await socket.send(bytes(len(wide())))
+        await socket.send('{"type":"stop"}')
+        await close_of(socket)
+    call = await ended(call_ref)
+    await until(lambda: len(audio_of(str(call.pk), AGENT)) >= 12_000)
+    heard = np.abs(decode_mulaw(audio_of(str(call.pk), AGENT)).astype(int))
+    assert heard[2000:2390].max() > 5000 and heard[2420:].max() < 50  # 0.3 s of it
+
+
+async def test_a_pause_of_one_leg_before_the_call_has_its_row(
+    door: Server, make_source: MakeSource, clean_redis: Any
+) -> None:
+    """Its frames still wait: they go, their time stays."""
+    source, call_ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    async with with_key(door, source) as socket:
+        await started(socket, call_ref, rate=8000, format="pcmu", channels=["customer"])
+        for part in (HIGH, LOW, LOW):
+            await socket.send(part)
+        await socket.send('{"type":"pause","from":4000}')
+        await socket.send('{"type":"resume"}')
+        await socket.send(HIGH)
+        await socket.send('{"type":"stop"}')
+        await close_of(socket)
+    call = await ended(call_ref)
+    await until(lambda: b"\x15" not in audio_of(str(call.pk), CUSTOMER))
+    indexes = sorted(int(key.rsplit(b":", 1)[1]) for key in clean_redis.keys(f"audio:{call.pk}:customer:*"))
+    assert indexes == [0, 1, 2, 3] and audio_of(str(call.pk), CUSTOMER).count(b"\x91") == 8000
+
+
+async def test_audiohook_a_pause_keeps_nothing_back_in_a_resampler(
+    door: Server, genesys: MediaSource, clean_redis: Any
+) -> None:
+    connection, session = hook(door, genesys)
+    async with connection as socket:
+        client, conversation = Hook(socket, session), str(uuid.uuid4())
+        await client.open(conversation, [MEDIA | {"format": "L16", "rate": RATE}])
+        sound = wide()
+        await socket.send(sound)
+        await client.send("paused", position=f"PT{SECRET_AT}S")
+        await socket.send(sound)
+        await client.send("resumed", position="PT1S", start="PT1S", discarded="PT1S")
+        await socket.send(bytes(len(sound)))
+        await client.close()
+    call = await ended(conversation)
+    await check_silent(call, 2)
+
+
 # --- legs that come apart ------------------------------------------------------------------------
 
 
@@ -469,6 +567,16 @@ async def test_asterisk_two_legs_are_one_call(
     await until(lambda: ledger.client.zscore("closing", str(call.pk)))
     indexes = [int(k.rsplit(b":", 1)[1]) for k in ledger.client.keys(f"audio:{call.pk}:{second}:*")]
     assert min(indexes) >= 1  # beside what was being said when it joined
+
+
+@pytest.mark.parametrize("name", ["audio.drachtio.org", "audiostream.drachtio.org"])
+async def test_freeswitch_gets_its_own_name_back(door: Server, make_source: MakeSource, name: str) -> None:
+    source = await sync_to_async(make_source)(protocol="freeswitch")
+    async with with_key(door, source, "?call=C1&rate=8000&mix=mixed&role=customer", subprotocols=[name]) as socket:  # fmt: skip
+        assert socket.subprotocol == name
+        await socket.send(linear(HIGH))
+        assert await close_of(socket) == 1008 and "both voices in one" in socket.close_reason
+    assert not await Call.objects.aexists()
 
 
 async def test_freeswitch_stereo_and_vonage_legs(

@@ -18,7 +18,7 @@ from django.utils import timezone
 from calls import access, live, practising, reviewing, tasks, trends
 from calls.buffer import ledger
 from calls.choices import CallStatus, Role
-from calls.models import Call, CallFact, CoverageBlock, Delivery, Source, Team, User, Webhook
+from calls.models import Call, CallFact, CoverageBlock, Delivery, Source, Team, User, VoiceWindow, Webhook
 from tests.calls.test_tasks import close, put
 from tests.web.conftest import CHROMIUM
 from tests.web.test_recordings import aside
@@ -76,6 +76,22 @@ def test_it_counts_nowhere(alice: User, bob: User, dana: User) -> None:
     Call.objects.update(started_at=timezone.now() - timedelta(days=2))
     assert practising.forget_old() == 1 and not Call.objects.exists()
     assert not ledger().keys_of(str(call.pk))
+
+
+def test_no_feeling_is_read_from_the_voice_of_who_practises(
+    bob: User, make_call: Callable[..., Call]
+) -> None:
+    """As the caller either: it is an employee's. The same sound is read on a real call."""
+    mine, real = begun(bob), make_call("CA1")
+    for call in (mine, real):
+        put(call, range(20), loud=12)
+    while ledger().due_count():
+        tasks.score_due()
+    assert VoiceWindow.objects.filter(call=real).exists()
+    assert not VoiceWindow.objects.filter(call=mine).exists() and mine.turns.exists()
+    page = logged_in(bob).get(f"/calls/{mine.pk}/").content.decode()
+    assert "no voice is read for feelings" in page
+    assert "Your voice is not read for feelings" in logged_in(bob).get("/practice/").content.decode()
 
 
 def test_what_cannot_be(bob: User, monkeypatch: pytest.MonkeyPatch) -> None:

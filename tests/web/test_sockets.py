@@ -14,7 +14,8 @@ from asgiref.sync import sync_to_async
 from asgiref.testing import ApplicationCommunicator
 from django.conf import settings
 
-from calls import consumers, push
+from calls import consumers, practising, push
+from calls.choices import Role
 from calls.models import Call, User
 from empathy_dash.asgi import application
 
@@ -100,6 +101,19 @@ async def test_outsiders_are_refused_before_they_are_accepted(
     ]:
         socket = await sync_to_async(socket_as)(path, user)
         assert await refused(socket) == consumers.NOT_YOURS, (path, user)
+
+
+async def test_practice_is_nobody_elses(
+    socket_as: Any, alice: User, bob: User, carol: User, rubric: Any
+) -> None:
+    call = await sync_to_async(practising.begin)(bob)
+    dana = await sync_to_async(User.objects.create_user)("dana", role=Role.ADMIN)
+    for user in (carol, alice, dana, None):
+        socket = await sync_to_async(socket_as)(f"/ws/calls/{call.pk}/", user)
+        assert await refused(socket) == consumers.NOT_YOURS, user
+    socket = await sync_to_async(socket_as)(f"/ws/calls/{call.pk}/", bob)
+    assert (await opened(socket))["call"]["tile"]["id"] == str(call.pk)
+    await socket.leave()
 
 
 async def test_carols_floor_stays_empty(socket_as: Any, carol: User, full_call: Call) -> None:

@@ -27,5 +27,14 @@ class Migration(migrations.Migration):
                 help_text="Of a team's practice: it takes calls that somebody began on /practice/, and no other.",
             ),
         ),
+        migrations.AddField(
+            model_name="call",
+            name="pauses",
+            field=models.JSONField(
+                default=list,
+                help_text="Spans nothing may be kept of: since and until, in ms of the call (null: it goes on), and "
+                "channels.",
+            ),
+        ),
         migrations.RunPython(mark, migrations.RunPython.noop),
     ]
