@@ -1,28 +1,24 @@
 """Main-thread time the floor takes per one-second tick, by number of tiles, in headless Chromium.
 
-    python -m bench floor_tick [tiles …]     # default 40 100 200; prints JSON, asserts nothing
+    python -m bench floor_tick [tiles …]     # default 40 120 200; prints JSON, asserts nothing
 
 Runs the real templates and scripts over made-up calls (tests/web/site.py): every call has a new point each
 second. `task_ms` is all CPU time of Chromium's main thread in a tick (parsing the message, script, style,
 layout, paint); `draw_ms` is wall-clock time of the one animation frame, so it grows on a busy machine.
+`floor_tick` is a laptop's screen, where most of many tiles are out of sight; `all_in_view` one so large
+(3840 × 3200) that every tile is seen. `in_view` says how many were.
 """
 
 from __future__ import annotations
 
 import json
-import os
-import shutil
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parent.parent
+from bench.made_up_site import chromium, site
+
 TICKS = 20
-SITE = {"DJANGO_SETTINGS_MODULE": "tests.web.site_settings"}
-"""The runner has set up the product's settings; the made-up site has its own."""
+LAPTOP = {"width": 1440, "height": 900}
+HUGE = {"width": 3840, "height": 3200}
 PARTS = {
     "task_ms": "TaskDuration",
     "script_ms": "ScriptDuration",
@@ -40,21 +36,15 @@ window.requestAnimationFrame = (draw) => ask((now) => {
   window.draws.push(performance.now() - began);
 });
 """
+IN_VIEW = """[...document.querySelectorAll(".tile")].map((tile) => tile.getBoundingClientRect())
+  .filter((box) => box.height && box.bottom > 0 && box.top < innerHeight).length"""
 
 
-def measure(playwright: Any, tiles: int, port: int) -> dict[str, Any]:
-    site = subprocess.Popen(
-        [sys.executable, "-m", "tests.web.site", str(port)],
-        cwd=ROOT, env=os.environ | SITE | {"TILES": str(tiles)},
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-    try:
-        address = f"http://127.0.0.1:{port}/floor/"
-        wait_for(address)
-        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
+def measure(browser: Any, tiles: int, screen: dict[str, int]) -> dict[str, Any]:
+    with site(tiles) as address:
+        page = browser.new_page(viewport=screen)
         page.add_init_script(TIMED)
-        page.goto(address)
+        page.goto(f"{address}/floor/")
         page.wait_for_selector('.line-state[data-line="live"]')
         page.wait_for_timeout(7000)
         devtools = page.context.new_cdp_session(page)
@@ -62,35 +52,24 @@ def measure(playwright: Any, tiles: int, port: int) -> dict[str, Any]:
         before, first = metrics(devtools), page.evaluate("window.draws.length")
         page.wait_for_timeout(TICKS * 1000)
         after, draws = metrics(devtools), sorted(page.evaluate(f"window.draws.slice({first})"))
-        browser.close()
-    finally:
-        site.terminate()
-        site.wait()
+        in_view = page.evaluate(IN_VIEW)
+        page.close()
     ticks = len(draws)
     parts = {name: round(1000 * (after[key] - before[key]) / ticks, 2) for name, key in PARTS.items()}
     draw = {"draw_ms_median": round(draws[ticks // 2], 2), "draw_ms_max": round(draws[-1], 2)}
-    return {"tiles": tiles, "ticks": ticks} | draw | parts
+    return {"tiles": tiles, "in_view": in_view, "ticks": ticks} | draw | parts
 
 
 def metrics(devtools: Any) -> dict[str, float]:
     return {item["name"]: item["value"] for item in devtools.send("Performance.getMetrics")["metrics"]}
 
 
-def wait_for(address: str) -> None:
-    until = time.monotonic() + 60
-    while time.monotonic() < until:
-        try:
-            urllib.request.urlopen(address, timeout=2).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit(f"{address} does not answer")
-
-
 def main(arguments: list[str]) -> int:
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        results = [measure(playwright, int(n), 8790 + i) for i, n in enumerate(arguments or (40, 100, 200))]
-    print(json.dumps({"what": "floor tick, main thread", "floor_tick": results}, indent=2))
+    counts = [int(n) for n in arguments] or [40, 120, 200]
+    with chromium() as browser:
+        results = {
+            "floor_tick": [measure(browser, n, LAPTOP) for n in counts],
+            "all_in_view": [measure(browser, n, HUGE) for n in counts],
+        }
+    print(json.dumps({"what": "floor tick, main thread"} | results, indent=2))
     return 0

@@ -35,10 +35,13 @@ KEYS = {"helpful": "h", "not": "n", "wrong": "w", "not_now": "x"}
 def me(request: HttpRequest) -> HttpResponse:
     if not access.is_agent(request.user):
         raise Http404("Only agents have this page.")
-    snapshot = live.agent_snapshot(request.user)
-    now = timezone.now()
+    return render(request, "me/me.html", me_context(live.agent_snapshot(request.user), timezone.now()))
+
+
+def me_context(snapshot: Doc, now: datetime) -> dict[str, Any]:
+    """What the page shows before any script runs."""
     newest = max(snapshot["calls"].values(), key=lambda tile: tile["started_at"], default=None)
-    context: dict[str, Any] = {
+    return {
         "section": "me",
         "look": look(
             verdict=dict(Verdict.choices),
@@ -53,7 +56,6 @@ def me(request: HttpRequest) -> HttpResponse:
         "now": now.isoformat(),
         "news": reviewing.news_for(request.user),
     }
-    return render(request, "me/me.html", context)
 
 
 def cue_up(cues: list[Doc], call_id: str, now: datetime) -> Doc | None:

@@ -15,7 +15,16 @@ PEOPLE = [
     "Bob Okafor", "Mina Sato", "Lucía Fernández", "Tom Brandt", "Aisha Rahman", "Piotr Nowak", "Grace Adeyemi",
     "Jonas Lindqvist", "Priya Iyer", "Hannah O’Sullivan-Whitfield", "Kofi Mensah", "Elena Petrova",
 ]  # fmt: skip
+FIRST = (
+    "Amara", "Ben", "Chloé", "Dmitri", "Esra", "Femi", "Gwen", "Hassan", "Ines", "Jack", "Keiko", "Leon", "Mei", "Nils",
+    "Olivia", "Pablo", "Rosa", "Samir", "Tilda", "Yusuf",
+)  # fmt: skip
+LAST = (
+    "Abbott", "Baumann", "Castillo", "Dvořák", "Eze", "Farah", "Greene", "Hughes", "Ivanova", "Jansen", "Kowalska", "Lee",
+    "Moretti", "Ndiaye", "Oliveira", "Quinn", "Rossi", "Singh", "Tran", "Weber",
+)  # fmt: skip
 QUEUES = ["Fees", "Cards", "Fraud", "Moving home", "General"]
+STALE = timedelta(seconds=5)
 ANSWERS = 0.12
 """Share of calls in which an agent has just answered, so that empathy is another, in a given second."""
 STATES = ["calm", "frustration", "anxiety", "confusion", "sadness", "satisfaction", "unsure"]
@@ -31,6 +40,40 @@ QUOTES = {
     "sadness": "It was my mother's account. She passed away in March.",
     "confusion": "I don't understand, what do you mean by pending reversal?",
 }
+MORE_QUOTES = {
+    "frustration": [
+        "I have been on hold for forty minutes and now you want to transfer me again?",
+        "Your colleague promised me a refund on Monday. It is Thursday.",
+        "I already told all of this to the machine.",
+    ],
+    "anxiety": [
+        "My card is blocked and I am standing at the hotel desk with two children.",
+        "Somebody took four hundred out of my account, is it still going on?",
+    ],
+    "sadness": [
+        "We have just lost the house, I only want to close it.",
+        "He always did the paperwork for us.",
+    ],
+    "confusion": [
+        "So is it the old contract or the new one that counts?",
+        "Which number do you mean, the one on the back?",
+    ],
+}
+MIX: list[tuple[float, Doc]] = [
+    (0.50, {"state": "calm"}),
+    (0.13, {"state": "satisfaction"}),
+    (0.08, {"state": "unsure", "intensity": 0.0}),
+    (0.06, {"state": "confusion"}),
+    (0.05, {"state": "anxiety", "confidence": 0.45}),
+    (0.04, {"risk": "watch", "state": "frustration"}),
+    (0.03, {"risk": "watch", "state": "anxiety"}),
+    (0.03, {"risk": "watch", "state": "confusion"}),
+    (0.02, {"risk": "watch", "state": "sadness"}),
+    (0.03, {"state": "unsure", "not_scored": "Waiting for the first words", "spark": [], "empathy": None, "courtesy": None, "change_60s": None, "opportunities": 0}),
+    (0.02, {"state": "calm", "empathy": None, "empathy_low": None, "empathy_high": None, "change_60s": None, "opportunities": 0}),
+    (0.01, {"risk": "help", "state": "frustration"}),
+]  # fmt: skip
+"""What a busy floor is made of: the share of calls, and what differs in them from any other."""
 
 
 def tile(
@@ -49,11 +92,12 @@ def tile(
         level += (distress * min(1, place / 40) - level) * 0.15 + dice.uniform(-0.05, 0.05)
         spark.append([t, round(min(1, max(0, level)), 3)])
     empathy = round(dice.uniform(35, 88), 1)
+    agent = person(index)
+    quotes = [QUOTES.get(state, ""), *MORE_QUOTES.get(state, ())]
     return {
         "id": str(uuid.UUID(int=index + 1)),
-        "agent": PEOPLE[index % len(PEOPLE)]
-        + (f" {index // len(PEOPLE) + 1}" if index >= len(PEOPLE) else ""),
-        "initials": "".join(word[0] for word in PEOPLE[index % len(PEOPLE)].split()[:2]),
+        "agent": agent,
+        "initials": "".join(word[0] for word in agent.split()[:2]),
         "queue": QUEUES[index % len(QUEUES)],
         "source": "Billing line",
         "team": 1 + index % 2,
@@ -80,20 +124,47 @@ def tile(
         "change_60s": round(dice.uniform(-9, 9), 1),
         "opportunities": dice.randint(1, 4),
         "courtesy": 0.7,
-        "quote": QUOTES.get(state, "") if risk != "calm" else "",
+        "quote": quotes[index % len(quotes) if index >= len(PEOPLE) else 0] if risk != "calm" else "",
+        "about": "",
+        "alerts_open": 0,
+        "alert": None,
+        "helpers": [],
+        "followers": [],
     } | changes
 
 
+def person(index: int) -> str:
+    """The same few first, then everybody once."""
+    if index < len(PEOPLE):
+        return PEOPLE[index]
+    return f"{FIRST[index % len(FIRST)]} {LAST[(index + index // len(FIRST)) % len(LAST)]}"
+
+
+def mixed(dice: random.Random, now: datetime) -> Doc:
+    """One of the many, by their shares; now and then somebody is at it already, or it is stale."""
+    shares, kinds = zip(*MIX, strict=True)
+    [kind] = dice.choices(kinds, shares)
+    changes = dict(kind)
+    if changes.get("risk") == "help" or (changes.get("risk") == "watch" and dice.random() < 0.3):
+        title = REASONS[changes["state"]]
+        changes |= {"alerts_open": 1, "alert": {"cause": "long-distress", "title": title}}
+        if dice.random() < 0.5:
+            changes |= {"alerts_open": 0, "alert": None, "helpers": ["Dora Ray"]}
+    if dice.random() < 0.01:
+        changes["scored_at"] = (now - timedelta(seconds=dice.uniform(8, 40))).isoformat()
+    return changes
+
+
 def floor(count: int = 12, seed: int = 7, now: datetime | None = None) -> Doc:
-    """The first twelve show every look a tile can have; more are calm ones."""
+    """The first twelve show every look a tile can have; the others are mixed as on a busy floor."""
     now = now or datetime.now(UTC)
     dice = random.Random(seed)
     looks: list[Doc] = [
-        {"risk": "help", "state": "frustration"},
-        {"state": "satisfaction"},
+        {"risk": "help", "state": "frustration", "alerts_open": 2, "alert": {"cause": "long-distress", "title": REASONS["frustration"]}},
+        {"state": "satisfaction", "followers": [{"id": 1, "name": "Alice Moreau"}]},
         {"risk": "watch", "state": "anxiety"},
         {"state": "calm"},
-        {"risk": "help", "state": "anxiety", "confidence": 0.44},
+        {"risk": "help", "state": "anxiety", "confidence": 0.44, "helpers": ["Dora Ray"], "followers": [{"id": 2, "name": "Dora Ray"}]},
         {"state": "calm", "empathy": None, "empathy_low": None, "empathy_high": None, "change_60s": None, "opportunities": 0},
         {"risk": "watch", "state": "confusion", "synthetic": True},
         {"state": "unsure", "not_scored": "Waiting for the first words", "spark": [], "empathy": None, "courtesy": None, "scored_at": None, "change_60s": None},
@@ -102,8 +173,11 @@ def floor(count: int = 12, seed: int = 7, now: datetime | None = None) -> Doc:
         {"state": "unsure", "empathy": None, "courtesy": None, "change_60s": None, "not_scored": "Mono audio: no voice emotion"},
         {"state": "calm", "status": "ended", "ended_at": now.isoformat()},
     ]  # fmt: skip
-    tiles = [tile(i, now, dice, **(looks[i] if i < len(looks) else {})) for i in range(count)]
-    return {"now": now.isoformat(), "lag_ms": 640, "calls": {t["id"]: t for t in tiles}}
+    tiles = [tile(i, now, dice, **(looks[i] if i < len(looks) else mixed(dice, now))) for i in range(count)]
+    silent = [
+        t["id"] for t in tiles if t["scored_at"] and now - datetime.fromisoformat(t["scored_at"]) > STALE
+    ]
+    return {"now": now.isoformat(), "lag_ms": 640, "calls": {t["id"]: t for t in tiles}, "silent": silent}
 
 
 TALK: list[tuple[str, str, list[tuple[str, str]]]] = [
@@ -242,16 +316,50 @@ def call(
     return document
 
 
+def helped(document: Doc, now: datetime) -> Doc:
+    """What people have done about the made-up call."""
+    call_id, at = document["tile"]["id"], lambda s: (now - timedelta(seconds=s)).isoformat()
+    [nudge], ended = document["nudges"], document["final"] is not None
+    cue = nudge | {
+        "id": 1, "call": call_id, "phrases": ["Here is what happens next:", "You will have it within two hours."],
+        "shown_at": at(95), "verdict": "helpful", "taken": True, "recovered_ms": 22_500,
+    }  # fmt: skip
+    return {
+        "cues": [cue],
+        "messages": [{"id": 1, "call": call_id, "sender": "Alice Moreau", "text": "You may waive the fee, I approve it.", "sent_at": at(120), "read_at": at(112)}],
+        "remarks": [{"id": 1, "author": "Alice Moreau", "t_ms": document["turns"][4]["start_ms"], "text": "Owned it at once. Well done.", "written_at": at(60)}],
+        "looks": [{"id": 1, "call": call_id, "who": "Alice Moreau", "began_at": at(140), "open": not ended, "listened_at": None}],
+    }  # fmt: skip
+
+
+def mine(now: datetime | None = None) -> Doc:
+    """An agent's own page in the middle of that call, with a cue on it."""
+    now = now or datetime.now(UTC)
+    document = call(now=now)
+    tile = document["tile"] | {"state": "anxiety", "confidence": 0.74, "intensity": 0.7}
+    done = helped(document, now)
+    [judged] = done["cues"]
+    fresh = judged | {
+        "id": 2,
+        "shown_at": (now - timedelta(seconds=4)).isoformat(),
+        "verdict": "",
+        "taken": None,
+        "recovered_ms": None,
+    }
+    return {
+        "calls": {tile["id"]: tile},
+        "cues": [judged | {"cue": "Caller is frustrated — say that you see it", "state": "frustration", "missing": "acknowledge"}, fresh],
+        "messages": done["messages"],
+        "looks": done["looks"],
+        "choices": {"muted": False, "every_s": 45, "per_call": 6, "kinds_off": []},
+    }  # fmt: skip
+
+
 def next_floor_events(doc: Doc, now: datetime, dice: random.Random, share: float = 1.0) -> list[Doc]:
     """One second later: every call (or a share of them) has a new point."""
     events = []
     for old in doc["calls"].values():
-        if (
-            old["status"] != "live"
-            or not old["spark"]
-            or dice.random() > share
-            or old["agent"].startswith("Priya")
-        ):
+        if old["status"] != "live" or not old["spark"] or dice.random() > share or old["id"] in doc["silent"]:
             continue
         media = old["media_ms"] + 1000
         level = min(1, max(0, old["distress"] + dice.uniform(-0.07, 0.07)))
@@ -266,6 +374,13 @@ def next_floor_events(doc: Doc, now: datetime, dice: random.Random, share: float
         doc["calls"][old["id"]] = new
         events.append({"type": "tile", "tile": new})
     return events
+
+
+def next_own_events(doc: Doc, now: datetime) -> list[Doc]:
+    [(call_id, old)] = doc["calls"].items()
+    new = old | {"media_ms": old["media_ms"] + 1000, "scored_at": now.isoformat()}
+    doc["calls"][call_id] = new
+    return [{"type": "tile", "tile": new}]
 
 
 def next_call_events(doc: Doc, now: datetime, dice: random.Random) -> list[Doc]:

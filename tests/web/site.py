@@ -30,6 +30,7 @@ from django.views.i18n import JavaScriptCatalog  # noqa: E402
 from calls import wire  # noqa: E402
 from calls.changes import Held  # noqa: E402
 from calls.views.call import call_context  # noqa: E402
+from calls.views.me import me_context  # noqa: E402
 from calls.views.paint import LOOK, floor_paint  # noqa: E402
 from calls.views.wall import NO_FILTER  # noqa: E402
 from empathy_dash import urls as product  # noqa: E402
@@ -45,6 +46,9 @@ class Person(SimpleNamespace):
 
 ALICE = Person(
     pk=1, name="Alice Moreau", is_authenticated=True, is_supervisor=True, is_admin=False, is_agent=False
+)
+BOB = Person(
+    pk=3, name="Bob Okafor", is_authenticated=True, is_supervisor=False, is_admin=False, is_agent=True
 )
 
 
@@ -73,13 +77,21 @@ def on_the_wall(floor: made_up.Doc) -> made_up.Doc:
 def call(request: HttpRequest, call_id: Any) -> HttpResponse:
     document = made_up.call(ended=str(call_id).endswith("2"))
     document["tile"]["id"] = str(call_id)
-    return render(request, "call/call.html", call_context(document, timezone.now()) | {"user": ALICE})
+    now = timezone.now()
+    document |= made_up.helped(document, now)
+    context = call_context(document, now, helps=True, messages=document["final"] is None)
+    return render(request, "call/call.html", context | {"user": ALICE})
+
+
+def me(request: HttpRequest) -> HttpResponse:
+    return render(request, "me/me.html", me_context(made_up.mine(), timezone.now()) | {"user": BOB})
 
 
 urlpatterns = [
     path("floor/", floor, name="floor"),
     path("floor/wall/", wall, name="wall"),
     path("calls/<uuid:call_id>/", call, name="call"),
+    path("me/", me, name="me"),
     path("language/words.js", JavaScriptCatalog.as_view(), name="javascript-catalog"),
     *product.urlpatterns,  # so that every link has an address; what is behind it needs the product
 ]
@@ -92,15 +104,26 @@ async def application(scope: Any, receive: Any, send: Any) -> None:
     await pages(scope, receive, send)
 
 
+def document(address: str) -> made_up.Doc:
+    """What the socket at that address starts from."""
+    if address == "/ws/floor/":
+        return made_up.floor(TILES)
+    if address == "/ws/me/":
+        return made_up.mine()
+    doc = made_up.call(ended=address.endswith("2/"))
+    doc["tile"]["id"] = address.split("/")[-2]
+    return doc | made_up.helped(doc, timezone.now())
+
+
 async def socket(scope: Any, receive: Any, send: Any) -> None:
     """A snapshot, then made-up events each second, until the page goes."""
     await receive()
     await send({"type": "websocket.accept"})
     say = lambda message: send({"type": "websocket.send", "text": orjson.dumps(message).decode()})  # noqa: E731
-    dice, is_floor = random.Random(1), scope["path"] == "/ws/floor/"
+    dice, is_floor, is_me = random.Random(1), scope["path"] == "/ws/floor/", scope["path"] == "/ws/me/"
     ended = scope["path"].endswith("2/")
-    doc = made_up.floor(TILES) if is_floor else made_up.call(ended=ended)
-    name = "floor" if is_floor else "call"
+    doc = document(scope["path"])
+    name = "floor" if is_floor else "me" if is_me else "call"
     seq, is_wall = 1, scope["query_string"] == b"wall=1"
     shown = on_the_wall(doc) if is_wall else doc
     held = Held(shown["calls"].values()) if is_floor else None
@@ -119,6 +142,8 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
             if is_wall:
                 events = [event | {"tile": wire.wall_tile(event["tile"])} for event in events]
             events = [held.shortened(event) for event in events]
+        elif is_me:
+            events = made_up.next_own_events(doc, now)
         else:
             events = [] if ended else made_up.next_call_events(doc, now, dice)
         if not gone.done():
