@@ -18,6 +18,7 @@ from calls.views import (
     tokens,
     webhooks,
 )
+from calls.views.alerts import alert, alerts
 from calls.views.audio import audio
 from calls.views.call import call, calls
 from calls.views.cues import cues
@@ -36,6 +37,8 @@ urlpatterns = [
     path("", home, name="home"),
     path("floor/", floor, name="floor"),
     path("floor/wall/", wall, name="wall"),
+    path("alerts/", alerts, name="alerts"),
+    path("alerts/<int:pk>/", alert, name="alert"),
     path("calls/", calls, name="calls"),
     path("calls/<uuid:call_id>/", call, name="call"),
     path("calls/<uuid:call_id>/audio", audio, name="audio"),

@@ -256,9 +256,9 @@ def audit(request: HttpRequest) -> HttpResponse:
     found, trouble = Change.objects.all(), ""
     try:
         if asked["first"]:
-            found = found.filter(at__gte=_day(asked["first"]))
+            found = found.filter(at__gte=day(asked["first"]))
         if asked["last"]:
-            found = found.filter(at__lt=_day(asked["last"]) + timedelta(days=1))
+            found = found.filter(at__lt=day(asked["last"]) + timedelta(days=1))
     except ValueError:
         trouble = _("Give days like 2026-01-31. All days are shown.")
     if asked["address"]:
@@ -282,12 +282,12 @@ def audit(request: HttpRequest) -> HttpResponse:
     return render(request, "people/audit.html", context)
 
 
-def _day(said: str) -> datetime:
+def day(said: str) -> datetime:
     """Its beginning, UTC. ValueError when it is none."""
-    day = date.fromisoformat(said)
-    if not 1970 <= day.year < 9999:
+    found = date.fromisoformat(said)
+    if not 1970 <= found.year < 9999:
         raise ValueError(said)
-    return datetime.combine(day, time(), UTC)
+    return datetime.combine(found, time(), UTC)
 
 
 def painted(change: Change) -> dict[str, Any]:

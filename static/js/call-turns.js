@@ -64,8 +64,15 @@ export function turnPlaces(section) {
     return node;
   }
 
+  // An address may name a second: …#at-83000.
+  function toAddress() {
+    const at = /^#at-(\d{1,12})$/.exec(location.hash);
+    if (at) goTo(Number(at[1]));
+  }
+
   return {
     link,
+    toAddress,
     mark,
     hear,
     onPick: (tell) => (told = tell),

@@ -128,3 +128,4 @@ listen({
 });
 for (const node of root.querySelectorAll("[data-js]")) node.hidden = false;
 draw({ first: true });
+act.places.toAddress();
