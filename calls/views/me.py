@@ -35,7 +35,8 @@ KEYS = {"helpful": "h", "not": "n", "wrong": "w", "not_now": "x"}
 def me(request: HttpRequest) -> HttpResponse:
     if not access.is_agent(request.user):
         raise Http404("Only agents have this page.")
-    return render(request, "me/me.html", me_context(live.agent_snapshot(request.user), timezone.now()))
+    context = me_context(live.agent_snapshot(request.user), timezone.now())
+    return render(request, "me/me.html", context | {"news": reviewing.news_for(request.user)})
 
 
 def me_context(snapshot: Doc, now: datetime) -> dict[str, Any]:
@@ -54,7 +55,6 @@ def me_context(snapshot: Doc, now: datetime) -> dict[str, Any]:
         "verdicts": [{"name": v.value, "words": v.label, "key": KEYS[v]} for v in Verdict],
         "kinds": kinds(snapshot["choices"]["kinds_off"]),
         "now": now.isoformat(),
-        "news": reviewing.news_for(request.user),
     }
 
 
