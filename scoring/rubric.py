@@ -241,11 +241,11 @@ class LastingRule:
 
     id: str
     state: str = field(metadata={"allowed": DISTRESS_NAMES})
+    unanswered: bool
+    """Only where the agent had a turn and nothing in it fitted (R below `Penalties.ignored_below`)."""
     seconds: int = number(5, 3600)
     intensity: float = share()
     """How strong it must be to begin with."""
-    unanswered: bool
-    """Only where the agent had a turn and nothing in it fitted (R below `Penalties.ignored_below`)."""
 
 
 @dataclass(frozen=True)

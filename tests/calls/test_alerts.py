@@ -177,6 +177,7 @@ def test_each_episode_is_answered_by_itself(page: Page, alice: User) -> None:
     first.refresh_from_db()
     assert (first.acknowledged_at, first.resolved_at) == (None, None)
     helping.acknowledge(first, alice)
+    first.refresh_from_db()
     second.refresh_from_db()
     assert (first.resolved_at, first.acknowledged_by) == (None, alice) and second.resolved_at
 

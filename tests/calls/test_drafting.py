@@ -193,7 +193,7 @@ def test_alerts_that_would_have_come_are_named(
     [row] = replays.replay(found, default_rubric(), default_rubric()).rows
     assert not row.changed and row.added == row.removed == ()
     data["risk"] |= {"help": 0.995, "help_leave": 0.99, "watch": 0.98, "watch_leave": 0.97}
-    data["alerting"]["lasting"] = []
+    data["alerting"] |= {"lasting": [], "switched_off": ["unanswered"]}
     deaf = drafting.check(yaml.safe_dump(data))
     assert deaf.spec is not None, deaf.problems
     [row] = replays.replay(found, default_rubric(), deaf.spec).rows

@@ -264,7 +264,7 @@ EAGER = replace(
         silence_ms=10_000,
         switched_off=(),
         lasting=tuple(
-            LastingRule(f"{state}-{unanswered}".lower(), state, 5, 0.5, unanswered)
+            LastingRule(f"{state}-{unanswered}".lower(), state, unanswered, 5, 0.5)
             for state in ("frustration", "anxiety", "sadness")
             for unanswered in (True, False)
         ),
