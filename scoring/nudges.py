@@ -127,6 +127,13 @@ def taken(
     return False if closed else None
 
 
+def has_passed(cue: NudgeCandidate, talk: Sequence[Exchange], rubric: RubricSpec) -> bool:
+    """Its moment is over: what it asks for was heard since, or the caller has spoken again."""
+    if taken(cue.t_ms, cue.missing, talk, rubric, closed=False):
+        return True
+    return any(e.channel is Channel.CUSTOMER and e.start_ms >= cue.t_ms for e in talk)
+
+
 @dataclass(frozen=True)
 class RulePrecision:
     """What agents said of one rule's cues."""
