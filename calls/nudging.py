@@ -96,7 +96,9 @@ def choices_doc(choices: NudgeChoices) -> wire.Doc:
 def wanted(call: Call, shown: Sequence[ShownNudge]) -> Wanted:
     """What the call's agent can be shown, and was."""
     off = frozenset(rule for rule, p in precision(call.rubric_version).items() if p.switched_off)
-    return Wanted(off, frozenset(choices_of(call.agent).kinds_off), tuple(row.t_ms for row in shown))
+    return Wanted(
+        off, frozenset(choices_of(call.agent).kinds_off), tuple(row.t_ms for row in shown), call.queue
+    )
 
 
 def show(
@@ -138,6 +140,8 @@ def show(
             "missing": str(newest.missing),
             "cue": newest.cue,
             "phrases": list(newest.phrases),
+            "solution": newest.solution,
+            "link": newest.link,
         },
     )
     return row if made else None

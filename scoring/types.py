@@ -315,7 +315,11 @@ class NudgeCandidate:
     missing: Behaviour
     cue: str
     phrases: tuple[str, ...] = ()
-    """Up to two ways to say it, from the rubric's playbook."""
+    """Up to two ways to say it: the playbook's for this state and topic, else the rule's."""
+    solution: str = ""
+    """What helps here, from the playbook; "" where it has nothing."""
+    link: str = ""
+    """Where the solution is described: https, or ""."""
 
 
 @dataclass(frozen=True)

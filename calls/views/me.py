@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
@@ -56,7 +57,8 @@ def cue_up(cues: list[Doc], call_id: str, now: datetime) -> Doc | None:
     cue = next((cue for cue in reversed(cues) if cue["call"] == call_id), None)
     if cue is None or cue["verdict"] or now - datetime.fromisoformat(cue["shown_at"]) >= CUE_STAYS:
         return None
-    return cue | {"state_look": LOOK["state"][cue["state"]], "phrases": cue["phrases"][:2]}
+    host = urlsplit(cue["link"]).hostname or ""
+    return cue | {"state_look": LOOK["state"][cue["state"]], "phrases": cue["phrases"][:2], "host": host}
 
 
 def kinds(off: list[str]) -> list[Doc]:

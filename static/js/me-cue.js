@@ -4,7 +4,7 @@ import { put, rows } from "./call-rows.js";
 import { serverNow } from "./clock.js";
 import { make, whenChanged } from "./nodes.js";
 import { post } from "./post.js";
-import { LOOK, clock, said as saidOf, stateLook } from "./words.js";
+import { LOOK, clock, hostOf, said as saidOf, stateLook } from "./words.js";
 
 const EARLIER = 6;
 const JUST_CHANGED_MS = 700; // A key or click this soon was meant for the cue before.
@@ -57,6 +57,12 @@ export function cuePanel(root, { tell, redraw }) {
     put(find("why-words"), interpolate(cue.past ? gettext("The caller seemed %s") : gettext("The caller seems %s"), [word.toLowerCase()]));
     put(find("cue-words"), saidOf(cue.cue));
     find("phrases").replaceChildren(...cue.phrases.slice(0, 2).map((words) => make("blockquote", {}, `“${words}”`)));
+    find("solution").hidden = !cue.solution;
+    put(find("solution-words"), saidOf(cue.solution));
+    const host = hostOf(cue.link);
+    find("solution-link").hidden = !host;
+    if (host) find("solution-link").href = cue.link;
+    put(find("solution-host"), host);
     put(find("came"), came(cue));
     find("came").hidden = !came(cue);
     for (const button of buttons) {

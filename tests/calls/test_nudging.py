@@ -25,6 +25,25 @@ def fresh_precision() -> None:
     nudging._precision.clear()
 
 
+SOLVED = "Block the card and the access first; then go through the last payments together."
+
+
+@pytest.mark.parametrize(("queue", "solution"), [("Fraud", SOLVED), ("Cards", "")])
+def test_a_call_of_a_queue_gets_what_the_playbook_has_for_it(
+    make_call: Make, queue: str, solution: str
+) -> None:
+    call = make_call("CA1", queue=queue)
+    hear(call, upset(), until_s=4)
+    row = ShownNudge.objects.get()
+    assert row.rule == "anxiety-reassure" and row.solution == solution
+    assert ("I am blocking it" in row.phrases[0]) is bool(solution)
+    call = Call.objects.get(pk=call.pk)
+    assert call.agent is not None
+    page, mine = live.call_snapshot(call), live.agent_snapshot(call.agent)
+    docs = [page["nudges"][0], page["cues"][0], mine["cues"][0]]
+    assert all((doc["solution"], doc["link"]) == (solution, "") for doc in docs)
+
+
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
