@@ -119,6 +119,8 @@ def show(
     """
     if not candidates or caller_speaks or not call.is_live or call.is_recording or call.agent_id is None:
         return None
+    if call.is_one_sided:  # what it asks for may have been said, unheard
+        return None
     newest = max(candidates, key=lambda c: c.t_ms)
     if not is_fresh(newest, turns, call.media_ms) or not policy.current().cues:
         return None

@@ -10,7 +10,7 @@ from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
@@ -45,6 +45,7 @@ def me(request: HttpRequest) -> HttpResponse:
         "snapshot": snapshot,
         "tile": tile_paint(newest, now) if newest else None,
         "cue": cue_up(snapshot["cues"], newest["id"], now) if newest else None,
+        "no_cues": no_cues(snapshot["cues_on"], newest),
         "verdicts": [{"name": v.value, "words": v.label, "key": KEYS[v]} for v in Verdict],
         "kinds": kinds(snapshot["choices"]["kinds_off"]),
         "now": now.isoformat(),
@@ -59,6 +60,15 @@ def cue_up(cues: list[Doc], call_id: str, now: datetime) -> Doc | None:
         return None
     host = urlsplit(cue["link"]).hostname or ""
     return cue | {"state_look": LOOK["state"][cue["state"]], "phrases": cue["phrases"][:2], "host": host}
+
+
+def no_cues(cues_on: bool, tile: Doc | None) -> str:
+    """Why none will come in this call, as static/js/me-now.js says it; "" where they may."""
+    if not cues_on:
+        return gettext("No cues come: your organisation has switched them off.")
+    if tile and tile.get("one_sided"):
+        return gettext("No cues come in this call: only the caller’s side reaches us.")
+    return ""
 
 
 def kinds(off: list[str]) -> list[Doc]:

@@ -22,6 +22,8 @@ export function cuePanel(root, { tell, redraw }) {
   let changedAt = -Infinity;
   let said = null; // the last one judged, until it is opened again
   let busy = false;
+  let at = serverNow(); // or when the page was paused
+  const isFresh = (cue) => at - Date.parse(cue.shown_at) < LOOK.cue_stays_ms;
 
   const drawEarlier = rows(find("earlier"), (cue) => cue.id, earlierRow);
 
@@ -41,6 +43,7 @@ export function cuePanel(root, { tell, redraw }) {
       complain("");
     }
     up = cue;
+    card.dataset.cue = cue?.id ?? ""; // a cue by its number, for whoever times this page
     if (cue) {
       noted.hidden = true;
       drawCard({ ...cue, past: !isFresh(cue) });
@@ -116,8 +119,8 @@ export function cuePanel(root, { tell, redraw }) {
 
   return {
     // The cue on the screen, or null.
-    draw(cues) {
-      known = cues;
+    draw(cues, now) {
+      [known, at] = [cues, now];
       show(choose());
       const earlier = known.filter((cue) => cue.id !== up?.id || cue.id === reopened).slice(-EARLIER).reverse();
       find("earlier-section").hidden = !earlier.length;
@@ -128,5 +131,4 @@ export function cuePanel(root, { tell, redraw }) {
   };
 }
 
-const isFresh = (cue) => serverNow() - Date.parse(cue.shown_at) < LOOK.cue_stays_ms;
 const came = (cue) => [cue.taken && `✓ ${gettext("you did it")}`, cue.recovered_ms !== null && gettext("the caller calmed down")].filter(Boolean).join(" · ");
