@@ -58,6 +58,8 @@ class Pieces:
     """Hops that the phone system kept from us, on either channel."""
     caller_speaks: bool = False
     """At the end of what was heard; no row says it."""
+    agent_ms: int = 0
+    """How long the agent has been speaking there, in words nobody knows yet."""
 
 
 def load_pieces(call_ids: Sequence[str]) -> dict[str, Pieces]:
@@ -173,7 +175,10 @@ def _cues(
     call: Call, cues: list[ShownNudge], view: t.CallView, pieces: Pieces, spec: RubricSpec, closed: bool
 ) -> list[Message]:
     """Show a cue whose moment is now (it joins `cues`), and say what came of those shown before."""
-    shown = nudging.show(call, view.nudges, cues, spec, caller_speaks=pieces.caller_speaks)
+    shown = nudging.show(
+        call, view.nudges, cues, pieces.turns, spec,
+        caller_speaks=pieces.caller_speaks, agent_ms=pieces.agent_ms,
+    )  # fmt: skip
     cues += [shown] if shown else []
     changed = nudging.settle(cues, pieces.turns, view.alignment.events, spec, closed)
     news = {row.pk: row for row in ([shown] if shown else []) + changed}

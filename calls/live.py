@@ -13,7 +13,7 @@ from typing import Any
 from django.db.models import Q
 from django.utils import timezone
 
-from calls import access, changes, nudging, wire
+from calls import access, changes, nudging, policy, wire
 from calls.choices import CallStatus, Protocol
 from calls.models import Call, Look, Message, NudgeChoices, ShownNudge, User
 from calls.wire import Doc
@@ -77,6 +77,7 @@ def agent_snapshot(agent: User) -> Doc:
             wire.message_doc(r) for r in Message.objects.filter(call__in=calls).select_related("sender")
         ],
         "looks": [wire.look_doc(r) for r in Look.objects.filter(call__in=calls).select_related("user")],
+        "cues_on": policy.current().cues,
         "choices": nudging.choices_doc(choices or NudgeChoices(agent=agent)),
     }
 

@@ -19,12 +19,17 @@ from calls import policy, wire
 from calls.models import Call, NudgeChoices, RubricVersion, ShownNudge, User
 from calls.models.rubrics import rubric_version_for
 from scoring import types as t
-from scoring.behaviour import exchanges
-from scoring.nudges import RulePrecision, Wanted, rule_precision, taken
+from scoring.behaviour import Exchange, exchanges
+from scoring.nudges import RulePrecision, Wanted, has_passed, rule_precision, taken
 from scoring.rubric import RubricSpec, default_rubric
 
+BEGUN_MS = 1_500
+"""An answer that has only just begun holds no cue back: it takes us so long to know that the caller has
+stopped, and agents answer within half a second. From then on none comes while they speak."""
 FRESH_MS = 8_000
-"""A cue older than this helps nobody any more."""
+"""When it has been quiet for so long, a cue helps nobody any more …"""
+LONGEST_MS = 20_000
+"""… and none waits longer than this for the agent to end an answer."""
 PRECISION_FOR_S = 30.0
 VERDICTS_COUNT_FOR = timedelta(days=90)
 """Older verdicts are of other phrases, other people and other callers."""
@@ -91,26 +96,35 @@ def choices_doc(choices: NudgeChoices) -> wire.Doc:
 def wanted(call: Call, shown: Sequence[ShownNudge]) -> Wanted:
     """What the call's agent can be shown, and was."""
     off = frozenset(rule for rule, p in precision(call.rubric_version).items() if p.switched_off)
-    return Wanted(off, frozenset(choices_of(call.agent).kinds_off), tuple(row.t_ms for row in shown))
+    return Wanted(
+        off, frozenset(choices_of(call.agent).kinds_off), tuple(row.t_ms for row in shown), call.queue
+    )
 
 
 def show(
     call: Call,
     candidates: Sequence[t.NudgeCandidate],
     before: Sequence[ShownNudge],
+    turns: Sequence[t.Turn],
     spec: RubricSpec,
     *,
     caller_speaks: bool = False,
+    agent_ms: int = 0,
 ) -> ShownNudge | None:
     """Show the newest candidate if its moment is now and the agent wants it; the row, or None.
 
-    `before`: what was shown of this call, in order. A caller who only drew breath has not finished: what is
-    said next may change what is felt.
+    `before`: what was shown of this call, in order. `turns`: all of them. `agent_ms`: how long the agent has
+    been speaking. A cue waits for a pause; its moment lasts until it has been quiet for long, the caller has
+    spoken again, or the agent has done what it asks for.
     """
     if not candidates or caller_speaks or not call.is_live or call.is_recording or call.agent_id is None:
         return None
+    if call.is_one_sided:  # what it asks for may have been said, unheard
+        return None
     newest = max(candidates, key=lambda c: c.t_ms)
-    if call.media_ms - newest.t_ms > FRESH_MS or not policy.current().cues:
+    if not is_fresh(newest, turns, call.media_ms) or not policy.current().cues:
+        return None
+    if has_passed(newest, in_order(turns, spec), spec) or in_an_answer(newest, turns, agent_ms):
         return None
     choices = choices_of(call.agent)
     chosen = kept_within(choices, limits(spec))
@@ -128,9 +142,28 @@ def show(
             "missing": str(newest.missing),
             "cue": newest.cue,
             "phrases": list(newest.phrases),
+            "solution": newest.solution,
+            "link": newest.link,
         },
     )
     return row if made else None
+
+
+def is_fresh(cue: t.NudgeCandidate, turns: Sequence[t.Turn], now_ms: int) -> bool:
+    """The caller has just stopped, or the agent has just ended an answer to them."""
+    answers = [turn.end_ms for turn in turns if turn.channel is t.Channel.AGENT and turn.end_ms <= now_ms]
+    quiet_ms = now_ms - max([cue.t_ms, *answers])
+    return quiet_ms <= FRESH_MS and now_ms - cue.t_ms <= LONGEST_MS
+
+
+def in_an_answer(cue: t.NudgeCandidate, turns: Sequence[t.Turn], agent_ms: int) -> bool:
+    """The agent is well into an answer to the caller: past its first words, or its first sentence."""
+    is_later = any(turn.channel is t.Channel.AGENT and turn.end_ms > cue.t_ms for turn in turns)
+    return agent_ms > (0 if is_later else BEGUN_MS)
+
+
+def in_order(turns: Sequence[t.Turn], spec: RubricSpec) -> list[Exchange]:
+    return exchanges(sorted(turns, key=lambda turn: (turn.start_ms, turn.channel)), spec.timing)
 
 
 def settle(
@@ -143,7 +176,7 @@ def settle(
     """Fill in what came of each cue; the rows that changed, saved."""
     if not shown:
         return []
-    talk = exchanges(sorted(turns, key=lambda turn: (turn.start_ms, turn.channel)), spec.timing)
+    talk = in_order(turns, spec)
     changed = []
     for row in shown:
         now = (

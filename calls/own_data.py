@@ -79,7 +79,7 @@ def tables(agent: User) -> dict[str, Iterable[Mapping[str, Any]]]:
     found: dict[str, Any] = {
         "turns": turns.values("call", "start_ms", "end_ms", "text", "behaviours"),
         "cues": ShownNudge.objects.filter(agent=agent).values(
-            "call", "t_ms", "rule", "cue", "shown_at", "verdict", "taken", "recovered_ms"
+            "call", "t_ms", "rule", "cue", "solution", "shown_at", "verdict", "taken", "recovered_ms"
         ),
         "messages": Message.objects.filter(**mine).values("call", "sent_at", "read_at", "text"),
         "notes": Note.objects.filter(**mine).values("call", "t_ms", "written_at", "text"),

@@ -302,6 +302,7 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
                 ]
             if item in due:
                 pieces[item.call_id].caller_speaks = heard is not None and heard.speaks(t.Channel.CUSTOMER)
+                pieces[item.call_id].agent_ms = heard.turn_ms(t.Channel.AGENT) if heard else 0
                 messages += write_view(call, pieces[item.call_id], close=item.close)
             else:
                 call.tile = fresh_tile(call)

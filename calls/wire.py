@@ -86,6 +86,8 @@ def nudge_doc(nudge: Nudge | NudgeCandidate) -> Doc:
         "missing": str(nudge.missing),
         "cue": nudge.cue,
         "phrases": list(nudge.phrases),
+        "solution": nudge.solution,
+        "link": nudge.link,
     }
 
 
@@ -106,6 +108,8 @@ def shown_doc(row: ShownNudge) -> Doc:
         "missing": row.missing,
         "cue": row.cue,
         "phrases": list(row.phrases),
+        "solution": row.solution,
+        "link": row.link,
         "shown_at": iso(row.shown_at),
         "verdict": row.verdict,
         "taken": row.taken,

@@ -29,15 +29,17 @@ from typing import Any
 import yaml
 
 from scoring.agreement import wilson
+from scoring.behaviour import exchanges
 from scoring.evaluate_calls import MEANT_BEHAVIOUR, MEANT_STATE, Line, read_script, read_scripts
 from scoring.evaluate_contact_centre import labelled_turns
 from scoring.evaluate_input import read_text
 from scoring.language import LanguageModel, TurnText, load_language
+from scoring.nudges import Wanted, has_passed
 from scoring.rubric import ANY_DISTRESS, RubricSpec, default_rubric
 from scoring.training.data import DataError
 from scoring.training.labelled_turns import PRESENT, PREVIOUS_TURNS, LabelledTurn
 from scoring.types import DISTRESS, Behaviour, Channel, NudgeCandidate, Speech, State, Turn, VoiceState
-from scoring.view import view
+from scoring.view import unique_turns, view
 
 Report = dict[str, Any]
 TARGET = 0.8
@@ -267,26 +269,31 @@ def pieces(turns: Iterator[Turn]) -> Pieces:
 
 
 def cues(found: Pieces, rubric: RubricSpec) -> list[NudgeCandidate]:
-    """What the agent would have been shown while the call ran."""
+    """What the agent would have been shown while the call ran, but for waiting until somebody pauses."""
     shown: list[NudgeCandidate] = []
     end_ms = max((turn.end_ms for turn in found.turns), default=0)
     for now_ms in range(STEP_MS, end_ms + 2 * STEP_MS, STEP_MS):
-        candidates = so_far(found, now_ms, rubric)
+        turns = unique_turns([turn for turn in found.turns if turn.end_ms <= now_ms])
+        candidates = so_far(found, turns, now_ms, rubric, [cue.t_ms for cue in shown])
         newest = max(candidates, key=lambda c: c.t_ms, default=None)
         if newest is None or now_ms - newest.t_ms > FRESH_MS or len(shown) >= rubric.nudging.per_call:
+            continue
+        if has_passed(newest, exchanges(turns, rubric.timing), rubric):
             continue
         if not shown or newest.t_ms - shown[-1].t_ms >= rubric.nudging.every_ms:
             shown.append(newest)
     return shown
 
 
-def so_far(found: Pieces, now_ms: int, rubric: RubricSpec) -> tuple[NudgeCandidate, ...]:
-    turns = [turn for turn in found.turns if turn.end_ms <= now_ms]
+def so_far(
+    found: Pieces, turns: Sequence[Turn], now_ms: int, rubric: RubricSpec, shown: Sequence[int]
+) -> tuple[NudgeCandidate, ...]:
     voice = [window for window in found.voice if window.end_ms <= now_ms]
     speech = [
         replace(heard, end_ms=min(heard.end_ms, now_ms)) for heard in found.speech if heard.start_ms < now_ms
     ]
-    return view(turns, voice, speech, rubric, now_ms=now_ms, closed=False).nudges
+    wanted = Wanted(shown=shown)
+    return view(turns, voice, speech, rubric, now_ms=now_ms, closed=False, wanted=wanted).nudges
 
 
 def judge(

@@ -14,11 +14,10 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from scoring.types import HOP_MS, HOP_SAMPLES, RATE_HZ, WINDOW_MS, Channel, Samples, Speech
+from scoring.types import FRAME_MS, HOP_MS, HOP_SAMPLES, RATE_HZ, WINDOW_MS, Channel, Samples, Speech
 
 # Frames of silero's 8 kHz model; its recurrent state is carried, so each frame costs once.
 FRAME = 256
-FRAME_MS = 32
 CONTEXT = 32
 STATE_SHAPE = (2, 1, 128)
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import prod
 
 from .behaviour import Exchange, TalkPattern
 from .empathy import Fault
-from .rubric import ANY_DISTRESS, NudgeRule, Nudging, RubricSpec
+from .playbook import entry_for
+from .rubric import ANY_DISTRESS, NudgeRule, Nudging, PlaybookEntry, RubricSpec
 from .states import Feeling, Trace
 from .types import DISTRESS, HELPING, Behaviour, Channel, NudgeCandidate, State
 
@@ -31,6 +32,8 @@ class Wanted:
     """Behaviours this agent wants no cue about: the next rule that fits takes the place."""
     shown: Sequence[int] | None = None
     """Moments (ms) of the cues that were shown; None: as if every candidate were."""
+    queue: str = ""
+    """The call's, as one half of its topic."""
 
     def gives(self, rule: NudgeRule) -> bool:
         return rule.id not in self.switched_off and rule.missing not in self.kinds_off
@@ -47,6 +50,8 @@ class Opening:
     """Behaviours the agent has already shown since this need arose."""
     sure: bool = True
     """That it is this distress and no other."""
+    said: str = ""
+    """What the caller has just said."""
 
 
 def nudges(
@@ -77,9 +82,21 @@ def nudges(
         state = opening.state if opening.sure or names_all else ANY_DISTRESS
         rule = next((r for r in rules if fits(r, opening, state)), None)
         if rule is not None:
-            missing = Behaviour(rule.missing)
-            tally.add(NudgeCandidate(opening.t_ms, rule.id, opening.state, missing, rule.cue, rule.phrases))
+            tally.add(candidate(rule, opening, rubric.nudging.playbook, wanted.queue))
     return tuple(tally.told)
+
+
+def candidate(
+    rule: NudgeRule, opening: Opening, playbook: Sequence[PlaybookEntry], queue: str
+) -> NudgeCandidate:
+    """The rule's cue, with what the playbook has for this state and topic."""
+    missing = Behaviour(rule.missing)
+    entry = entry_for(playbook, opening.state, missing, queue, opening.said)
+    plain = NudgeCandidate(opening.t_ms, rule.id, opening.state, missing, rule.cue, rule.phrases)
+    if entry is None:
+        return plain
+    phrases = entry.phrases or rule.phrases
+    return replace(plain, phrases=phrases, solution=entry.solution, link=entry.link)
 
 
 @dataclass
@@ -125,6 +142,13 @@ def taken(
         if not left:
             return False
     return False if closed else None
+
+
+def has_passed(cue: NudgeCandidate, talk: Sequence[Exchange], rubric: RubricSpec) -> bool:
+    """Its moment is over: what it asks for was heard since, or the caller has spoken again."""
+    if taken(cue.t_ms, cue.missing, talk, rubric, closed=False):
+        return True
+    return any(e.channel is Channel.CUSTOMER and e.start_ms >= cue.t_ms for e in talk)
 
 
 @dataclass(frozen=True)
@@ -192,7 +216,7 @@ def after_caller(talk: Sequence[Exchange], felt: Trace, rubric: RubricSpec) -> I
             shown = set(last)
         state, last, said = need, set(), said + words(exchange)
         if state is not None:
-            yield Opening(exchange.end_ms, "caller-stops", state, frozenset(shown), sure)
+            yield Opening(exchange.end_ms, "caller-stops", state, frozenset(shown), sure, text_of(exchange))
 
 
 def behaviours_of(exchange: Exchange, rubric: RubricSpec) -> set[str]:
@@ -244,6 +268,10 @@ def any_distress(feeling: Feeling) -> float:
     return 1.0 - prod(1.0 - feeling.fused.get(state, 0.0) for state in DISTRESS)
 
 
+def text_of(exchange: Exchange) -> str:
+    return " ".join(turn.text for turn in exchange.turns)
+
+
 def words(exchange: Exchange) -> int:
     return sum(len(turn.text.split()) for turn in exchange.turns)
 
@@ -254,6 +282,7 @@ def after_faults(
     """A long silence, or cutting in on an upset caller, each has its own cue."""
     moments = {"silence": "silence", "interrupting": "interrupted"}
     ends = [e.end_ms for e in talk]
+    caller = [e for e in talk if e.channel is Channel.CUSTOMER]
     for fault in faults:
         point = felt.at(fault.t_ms) if fault.kind in moments else None
         if point is None or point.state not in DISTRESS:
@@ -262,7 +291,8 @@ def after_faults(
         if fault.kind == "interrupting":  # wait until the agent has stopped
             after = bisect_right(ends, t_ms)
             t_ms = ends[after] if after < len(ends) else t_ms
-        yield Opening(t_ms, moments[fault.kind], point.state, frozenset())
+        said = next((text_of(e) for e in reversed(caller) if e.start_ms < t_ms), "")
+        yield Opening(t_ms, moments[fault.kind], point.state, frozenset(), said=said)
 
 
 def agent_speaks(pattern: TalkPattern, t_ms: int) -> bool:

@@ -204,7 +204,28 @@ class NudgeRule:
     cue: str
     moment: str = field(default="caller-stops", metadata={"allowed": MOMENTS})
     phrases: tuple[str, ...] = ()
-    """The team's playbook: up to MAX_PLAYBOOK ways to say it."""
+    """Up to MAX_PLAYBOOK ways to say it, where the playbook has none for the topic."""
+
+
+@dataclass(frozen=True)
+class PlaybookEntry:
+    """What a team has to say, and to do, for a state and a topic (`playbook.entry_for`)."""
+
+    id: str
+    state: str = field(metadata={"allowed": (*DISTRESS_NAMES, ANY_DISTRESS)})
+    """`distress`: whichever it is."""
+    missing: str = field(default="", metadata={"allowed": ("", *HELPING_NAMES)})
+    """For cues that ask for this only; "" for any."""
+    queues: tuple[str, ...] = ()
+    """Of these queues; none: of any."""
+    words: tuple[str, ...] = ()
+    """Where the caller has just said one of these (patterns, `phrases.py`); none: whatever they said."""
+    phrases: tuple[str, ...] = ()
+    """In place of the rule's own, up to MAX_PLAYBOOK; none: the rule's stay."""
+    solution: str = ""
+    """What helps here, in a sentence."""
+    link: str = ""
+    """Where it is described: https only."""
 
 
 @dataclass(frozen=True)
@@ -233,6 +254,8 @@ class Nudging:
     """A rule whose expected share of "helpful" verdicts is below this switches itself off …"""
     min_verdicts: int = later(8, 1, 1000)
     """… but not before so many verdicts."""
+    playbook: tuple[PlaybookEntry, ...] = ()
+    """The first that fits a cue gives its phrases and solution."""
 
 
 @dataclass(frozen=True)
@@ -444,6 +467,7 @@ def _table(
 def _check_whole(spec: RubricSpec) -> list[str]:
     """What no single field can tell."""
     from .phrases import PatternError, compile_pattern
+    from .playbook import problems_of
 
     problems = []
     for state in DISTRESS_NAMES:
@@ -468,6 +492,10 @@ def _check_whole(spec: RubricSpec) -> list[str]:
         if len(r.phrases) > MAX_PLAYBOOK
     ]
     problems += _alert_problems(spec.alerting)
+    problems += _repeated("nudging.playbook", [e.id for e in spec.nudging.playbook])
+    problems += [
+        f"nudging.playbook.{entry.id}{said}" for entry in spec.nudging.playbook for said in problems_of(entry)
+    ]
     for phrase in spec.phrases:
         labels = CUSTOMER_LABELS if phrase.who == Channel.CUSTOMER else AGENT_LABELS
         if phrase.says not in labels:

@@ -16,6 +16,8 @@ import numpy.typing as npt
 RATE_HZ = 8000
 HOP_MS = 500
 HOP_SAMPLES = RATE_HZ * HOP_MS // 1000
+FRAME_MS = 32
+"""Of the segmenter (`listen.py`)."""
 WINDOW_MS = 3000
 WINDOW_SAMPLES = RATE_HZ * WINDOW_MS // 1000
 
@@ -198,6 +200,14 @@ class StreamState:
         """A stretch of speech is open at the end of what was heard."""
         return self.detail.get("stretch") is not None
 
+    @property
+    def turn_ms(self) -> int:
+        """How long the open turn has lasted, whose words nobody knows yet; 0 where none is open. One that
+        goes on from a forced cut is as old as can be."""
+        first = 0 if self.detail.get("joined") else self.detail.get("turn")
+        is_open = self.detail.get("turn") is not None
+        return self.next_index * HOP_MS - first * FRAME_MS if is_open and isinstance(first, int) else 0
+
 
 @dataclass(frozen=True)
 class StreamWork:
@@ -239,6 +249,9 @@ class CallHeard:
 
     def speaks(self, channel: Channel) -> bool:
         return any(state.channel is channel and state.speaking for state in self.streams)
+
+    def turn_ms(self, channel: Channel) -> int:
+        return max((state.turn_ms for state in self.streams if state.channel is channel), default=0)
 
 
 # --- what follows from all pieces of a call so far ---------------------------------------------
@@ -302,7 +315,11 @@ class NudgeCandidate:
     missing: Behaviour
     cue: str
     phrases: tuple[str, ...] = ()
-    """Up to two ways to say it, from the rubric's playbook."""
+    """Up to two ways to say it: the playbook's for this state and topic, else the rule's."""
+    solution: str = ""
+    """What helps here, from the playbook; "" where it has nothing."""
+    link: str = ""
+    """Where the solution is described: https, or ""."""
 
 
 @dataclass(frozen=True)

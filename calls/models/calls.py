@@ -134,6 +134,12 @@ class Call(models.Model):
         """What a tile says: "no" after an objection, "asked" while waiting for a yes, else ""."""
         return "no" if self.opted_out_at else "asked" if self.is_withheld else ""
 
+    @property
+    def is_one_sided(self) -> bool:
+        """The agent's voice has never reached us: nobody knows what they say. (A practice is alone.)"""
+        streams = self.counters.get("streams", {})
+        return bool(streams) and "agent" not in streams and not self.practice
+
     def withheld_words(self) -> str:
         if self.opted_out_at is not None:
             return "The caller objected: nothing more is analysed"
@@ -166,6 +172,7 @@ class Call(models.Model):
             "ended_at": self.ended_at.isoformat() if self.ended_at else None,
             "media_ms": self.media_ms,
             "consent": self.consent,
+            "one_sided": self.is_one_sided,
             "alerts_open": self.tile.get("alerts_open", 0) if self.tile else 0,
             "alert": self.tile.get("alert") if self.tile else None,
             "helpers": self.tile.get("helpers", []) if self.tile else [],

@@ -24,6 +24,8 @@ class ShownNudge(models.Model):
     missing = models.CharField(max_length=16, choices=MISSING)
     cue = models.CharField(max_length=200)
     phrases = models.JSONField(default=list)
+    solution = models.CharField(max_length=200, blank=True, default="")
+    link = models.CharField(max_length=300, blank=True, default="")
     shown_at = models.DateTimeField(auto_now_add=True)
     verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     verdict_at = models.DateTimeField(null=True, blank=True)

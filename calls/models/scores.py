@@ -105,6 +105,8 @@ class Nudge(models.Model):
     missing = models.CharField(max_length=16)
     cue = models.CharField(max_length=200)
     phrases = models.JSONField(default=list)
+    solution = models.CharField(max_length=200, blank=True, default="")
+    link = models.CharField(max_length=300, blank=True, default="")
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=("call", "rule", "t_ms"), name="nudge_key")]

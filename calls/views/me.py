@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext, gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 
@@ -52,6 +53,7 @@ def me_context(snapshot: Doc, now: datetime) -> dict[str, Any]:
         "snapshot": snapshot,
         "tile": tile_paint(newest, now) if newest else None,
         "cue": cue_up(snapshot["cues"], newest["id"], now) if newest else None,
+        "no_cues": no_cues(snapshot["cues_on"], newest),
         "verdicts": [{"name": v.value, "words": v.label, "key": KEYS[v]} for v in Verdict],
         "kinds": kinds(snapshot["choices"]["kinds_off"]),
         "now": now.isoformat(),
@@ -63,7 +65,17 @@ def cue_up(cues: list[Doc], call_id: str, now: datetime) -> Doc | None:
     cue = next((cue for cue in reversed(cues) if cue["call"] == call_id), None)
     if cue is None or cue["verdict"] or now - datetime.fromisoformat(cue["shown_at"]) >= CUE_STAYS:
         return None
-    return cue | {"state_look": LOOK["state"][cue["state"]], "phrases": cue["phrases"][:2]}
+    host = urlsplit(cue["link"]).hostname or ""
+    return cue | {"state_look": LOOK["state"][cue["state"]], "phrases": cue["phrases"][:2], "host": host}
+
+
+def no_cues(cues_on: bool, tile: Doc | None) -> str:
+    """Why none will come in this call, as static/js/me-now.js says it; "" where they may."""
+    if not cues_on:
+        return gettext("No cues come: your organisation has switched them off.")
+    if tile and tile.get("one_sided"):
+        return gettext("No cues come in this call: only the caller’s side reaches us.")
+    return ""
 
 
 def kinds(off: list[str]) -> list[Doc]:

@@ -110,6 +110,10 @@ def painted(spec: RubricSpec) -> dict[str, Any]:
             }
             for rule in spec.nudging.rules
         ],
+        "playbook": [
+            asdict(entry) | {"state": look_of_rule(entry.state), "missing": words.get(entry.missing, "")}
+            for entry in spec.nudging.playbook
+        ],
     }
 
 

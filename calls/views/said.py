@@ -93,6 +93,11 @@ WHOLE = (
     _("Take one step off their hands, and say which."),
     _("Say what you are doing while it is quiet."),
     _("Let the caller finish, then sum it up."),
+    # its playbook's solutions
+    _("Block the card and the access first; then go through the last payments together."),
+    _("One person for everything: note your name, stop letters to the late customer, ask for one copy only."),
+    _("Take the charge back now or put it on hold while it is checked, and confirm that in writing."),
+    _("Test the line while they wait; where an engineer must come, offer mobile data for the time between."),
 )
 
 PATTERNS = (

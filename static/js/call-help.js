@@ -3,7 +3,7 @@
 import { composer } from "./call-compose.js";
 import { atWords, put, rows } from "./call-rows.js";
 import { make, whenChanged } from "./nodes.js";
-import { LOOK, clock, lookedWords, said, stateLook } from "./words.js";
+import { LOOK, clock, hostOf, lookedWords, said, stateLook } from "./words.js";
 
 const key = (row) => row.id;
 const newest = (list) => list.toReversed();
@@ -149,10 +149,17 @@ function cueRow(cue, places) {
     "li",
     { "data-state": cue.state },
     make("p", {}, places.link(cue.t_ms), make("span", { class: "glyph hue", role: "img", "aria-label": word, title: word }, sign), make("strong", {}, said(cue.cue))),
+    ...(cue.solution ? [solution(cue)] : []),
     fate,
   );
   const tell = whenChanged((facts) => fate.replaceChildren(...facts.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, value)))));
   return { node, update: (now) => tell(cueFacts(now)) };
+}
+
+function solution({ solution: words, link }) {
+  const host = hostOf(link);
+  const leads = host && make("a", { href: link, target: "_blank", rel: "noopener noreferrer" }, host, make("span", { "aria-hidden": "true" }, " ↗"), make("span", { class: "visually-hidden" }, gettext("(opens beside this page)")));
+  return make("p", { class: "small solution" }, make("span", { class: "quiet" }, `${gettext("From the playbook")}: `), said(words), ...(leads ? [" ", leads] : []));
 }
 
 const TAKEN = new Map([[true, gettext("yes")], [false, gettext("no")], [null, gettext("not settled")]]);

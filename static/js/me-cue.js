@@ -4,7 +4,7 @@ import { put, rows } from "./call-rows.js";
 import { serverNow } from "./clock.js";
 import { make, whenChanged } from "./nodes.js";
 import { post } from "./post.js";
-import { LOOK, clock, said as saidOf, stateLook } from "./words.js";
+import { LOOK, clock, hostOf, said as saidOf, stateLook } from "./words.js";
 
 const EARLIER = 6;
 const JUST_CHANGED_MS = 700; // A key or click this soon was meant for the cue before.
@@ -22,6 +22,8 @@ export function cuePanel(root, { tell, redraw }) {
   let changedAt = -Infinity;
   let said = null; // the last one judged, until it is opened again
   let busy = false;
+  let at = serverNow(); // or when the page was paused
+  const isFresh = (cue) => at - Date.parse(cue.shown_at) < LOOK.cue_stays_ms;
 
   const drawEarlier = rows(find("earlier"), (cue) => cue.id, earlierRow);
 
@@ -41,6 +43,7 @@ export function cuePanel(root, { tell, redraw }) {
       complain("");
     }
     up = cue;
+    card.dataset.cue = cue?.id ?? ""; // a cue by its number, for whoever times this page
     if (cue) {
       noted.hidden = true;
       drawCard({ ...cue, past: !isFresh(cue) });
@@ -57,6 +60,12 @@ export function cuePanel(root, { tell, redraw }) {
     put(find("why-words"), interpolate(cue.past ? gettext("The caller seemed %s") : gettext("The caller seems %s"), [word.toLowerCase()]));
     put(find("cue-words"), saidOf(cue.cue));
     find("phrases").replaceChildren(...cue.phrases.slice(0, 2).map((words) => make("blockquote", {}, `“${words}”`)));
+    find("solution").hidden = !cue.solution;
+    put(find("solution-words"), saidOf(cue.solution));
+    const host = hostOf(cue.link);
+    find("solution-link").hidden = !host;
+    if (host) find("solution-link").href = cue.link;
+    put(find("solution-host"), host);
     put(find("came"), came(cue));
     find("came").hidden = !came(cue);
     for (const button of buttons) {
@@ -110,8 +119,8 @@ export function cuePanel(root, { tell, redraw }) {
 
   return {
     // The cue on the screen, or null.
-    draw(cues) {
-      known = cues;
+    draw(cues, now) {
+      [known, at] = [cues, now];
       show(choose());
       const earlier = known.filter((cue) => cue.id !== up?.id || cue.id === reopened).slice(-EARLIER).reverse();
       find("earlier-section").hidden = !earlier.length;
@@ -122,5 +131,4 @@ export function cuePanel(root, { tell, redraw }) {
   };
 }
 
-const isFresh = (cue) => serverNow() - Date.parse(cue.shown_at) < LOOK.cue_stays_ms;
 const came = (cue) => [cue.taken && `✓ ${gettext("you did it")}`, cue.recovered_ms !== null && gettext("the caller calmed down")].filter(Boolean).join(" · ");

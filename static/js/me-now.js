@@ -6,10 +6,11 @@ import { LOOK, clock, empathyWords, isLow, said, stateLook } from "./words.js";
 
 export function nowPanel(box) {
   const parts = Object.fromEntries([...box.querySelectorAll("[data-f]")].map((part) => [part.dataset.f, part]));
+  const none = box.querySelector("[data-no-cues]");
   const say = (name, words) => put(parts[name], words);
 
-  return (tile, line) => {
-    const age = tile.scored_at ? serverNow() - Date.parse(tile.scored_at) : null;
+  return (tile, line, at, cuesOn) => {
+    const age = tile.scored_at ? at - Date.parse(tile.scored_at) : null;
     const cut = line === "live" || line === "waiting" ? "" : line;
     const stale = Boolean(cut) || (age !== null && age > LOOK.stale_ms);
     const low = isLow(tile.confidence);
@@ -18,7 +19,7 @@ export function nowPanel(box) {
     box.dataset.state = tile.state;
     box.toggleAttribute("data-low", low);
     box.toggleAttribute("data-stale", stale);
-    say("elapsed", clock(serverNow() - Date.parse(tile.started_at)));
+    say("elapsed", clock(at - Date.parse(tile.started_at)));
     say("where", tile.queue ? ` · ${tile.queue}` : "");
     parts.synthetic.hidden = !tile.synthetic;
     parts.open.href = `/calls/${tile.id}/`;
@@ -29,15 +30,24 @@ export function nowPanel(box) {
     parts.empathy.toggleAttribute("data-words", !judged);
     say("interval", judged ? interval(tile) : notJudged(tile));
     say("age", ageWords(tile, age, stale, cut));
+    const why = noCues(cuesOn, tile);
+    put(none, why);
+    none.hidden = !why;
   };
 }
 
+function noCues(cuesOn, tile) {
+  if (!cuesOn) return gettext("No cues come: your organisation has switched them off.");
+  return tile.one_sided ? gettext("No cues come in this call: only the caller’s side reaches us.") : "";
+}
+
+const CUT = { out: gettext("logged out"), paused: gettext("paused"), reconnecting: gettext("reconnecting") };
 const interval = ({ empathy_low: low, empathy_high: high }) => (low === null || low === undefined ? "" : `${Math.round(low)}–${Math.round(high)}`);
 const notJudged = (tile) => (tile.opportunities ? gettext("the first need is not settled yet") : gettext("no need arose yet"));
 
 function ageWords(tile, age, stale, cut) {
   const at = age === null ? "" : timeOfDay(Date.parse(tile.scored_at));
-  if (cut) return `${cut === "out" ? gettext("logged out") : gettext("reconnecting")} · ${at ? interpolate(gettext("this is as of %s"), [at]) : gettext("no score yet")}`;
+  if (cut) return `${CUT[cut] ?? CUT.reconnecting} · ${at ? interpolate(gettext("this is as of %s"), [at]) : gettext("no score yet")}`;
   if (age === null) return said(tile.not_scored) || gettext("no score yet");
   const waiting = tile.not_scored ? ` · ${said(tile.not_scored)}` : "";
   return (stale ? interpolate(gettext("stale: as of %s"), [at]) : interpolate(gettext("scored %s s ago"), [Math.max(0, Math.floor(age / 1000))])) + waiting;

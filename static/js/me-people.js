@@ -6,13 +6,38 @@ import { lookedWords } from "./words.js";
 
 export function messagesPanel(section, tell) {
   const draw = rows(section.querySelector("[data-messages]"), ({ id }) => id, (message) => messageRow(message, tell));
-  return (messages) => {
-    section.hidden = !messages.length;
-    draw(messages.toReversed());
+  return (messages, above) => {
+    const below = messages.filter(({ id }) => id !== above);
+    section.hidden = !below.length;
+    draw(below.toReversed());
   };
 }
 
-function messageRow(message, tell) {
+// In the card of the call, so that it is seen without scrolling: who watches, and the newest message not
+// read yet, with how many more wait below.
+export function peoplePanel(box, tell) {
+  const [watching, place] = [box.querySelector("[data-watching]"), box.querySelector("[data-newest]")];
+  const more = make("p", { class: "small quiet" });
+  const draw = rows(place, ({ id }) => id, (message) => {
+    const row = messageRow(message, tell, "div");
+    return { ...row, leave: () => row.update({ ...message, read_at: message.read_at ?? new Date().toISOString() }) };
+  });
+  return (messages, looks) => {
+    const names = [...new Set(looks.filter((look) => look.open).map((look) => look.who || gettext("Somebody")))];
+    put(watching, names.length ? `● ${interpolate(names.length > 1 ? gettext("watching: %s") : gettext("%s is watching"), [names.join(", ")])}` : "");
+    watching.hidden = !names.length;
+    const waiting = messages.filter((message) => !message.read_at);
+    draw(waiting.slice(-1));
+    put(more, waiting.length > 1 ? interpolate(ngettext("and %s more message below", "and %s more messages below", waiting.length - 1), [waiting.length - 1]) : "");
+    if (waiting.length > 1) place.after(more);
+    else more.remove();
+    place.hidden = !waiting.length && !place.contains(document.activeElement); // the focus is not lost with it
+    box.hidden = !names.length && place.hidden;
+    return waiting.at(-1)?.id;
+  };
+}
+
+function messageRow(message, tell, tag = "li") {
   const words = make("p", { class: "words" }, message.text);
   const read = make("span", {});
   const by = make("p", { class: "small quiet", tabindex: "-1" }, `${message.sender || gettext("Somebody")} · `, make("time", { datetime: message.sent_at }, atWords(message.sent_at)), read);
@@ -27,7 +52,7 @@ function messageRow(message, tell) {
     if (!why && !latest.read_at) tell({ ...latest, read_at: new Date().toISOString() });
   });
   return {
-    node: make("li", {}, make("div", {}, words, by, trouble), button),
+    node: make(tag, {}, make("div", {}, words, by, trouble), button),
     update(now) {
       latest = now;
       words.classList.toggle("unread", !now.read_at);

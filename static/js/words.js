@@ -51,3 +51,9 @@ export function changeWords(tile) {
   const arrow = change > 0 ? "▴" : change < 0 ? "▾" : "▸";
   return change ? interpolate(gettext("%s in 60 s"), [`${arrow} ${Math.abs(change)}`]) : `${arrow} ${gettext("steady")}`;
 }
+
+// Where a link leads, in a word; "" for what is no whole https address.
+export function hostOf(link) {
+  if (!link?.startsWith("https://") || !URL.canParse(link)) return "";
+  return new URL(link).host;
+}

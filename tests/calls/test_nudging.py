@@ -25,6 +25,25 @@ def fresh_precision() -> None:
     nudging._precision.clear()
 
 
+SOLVED = "Block the card and the access first; then go through the last payments together."
+
+
+@pytest.mark.parametrize(("queue", "solution"), [("Fraud", SOLVED), ("Cards", "")])
+def test_a_call_of_a_queue_gets_what_the_playbook_has_for_it(
+    make_call: Make, queue: str, solution: str
+) -> None:
+    call = make_call("CA1", queue=queue)
+    hear(call, upset(), until_s=4)
+    row = ShownNudge.objects.get()
+    assert row.rule == "anxiety-reassure" and row.solution == solution
+    assert ("I am blocking it" in row.phrases[0]) is bool(solution)
+    call = Call.objects.get(pk=call.pk)
+    assert call.agent is not None
+    page, mine = live.call_snapshot(call), live.agent_snapshot(call.agent)
+    docs = [page["nudges"][0], page["cues"][0], mine["cues"][0]]
+    assert all((doc["solution"], doc["link"]) == (solution, "") for doc in docs)
+
+
 @pytest.fixture
 def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any]]]:
     found: list[tuple[str, dict[str, Any]]] = []
@@ -182,6 +201,70 @@ def test_a_rule_that_agents_find_wrong_switches_itself_off(make_call: Make) -> N
     version = RubricVersion.objects.get(pk=call.rubric_version_id)
     [row] = [r for r in ledger(version, [call.team_id])["rows"] if r["rule"] == shown.rule]
     assert row["switched_off"] and row["shown"] == 13 and "0 of 12" in row["reason"]
+
+
+def said_while(call: Call, hops: range, channel: Channel, *turns: Turn, **detail: object) -> None:
+    """Hops heard at whose end a channel's segmenter stands as `detail` says."""
+    piece = scored(str(call.pk), *turns, hops=hops)
+    assert piece.heard is not None
+    stream = replace(next(s for s in piece.heard.streams if s.channel is channel), detail=detail)
+    record.record_scores([replace(piece, heard=replace(piece.heard, streams=(stream,)))])
+
+
+@pytest.mark.parametrize("detail", [{"stretch": 81, "turn": 81}, {"turn": 81}], ids=["speaks", "breathes"])
+def test_no_cue_while_the_agent_speaks_but_at_the_end_of_the_answer(
+    make_call: Make, detail: dict[str, int]
+) -> None:
+    call = make_call("CA1")
+    said_while(call, range(9), Channel.AGENT, upset(), **detail)  # since 2.6 s, and it is 4.5 s
+    said_while(call, range(9, 24), Channel.AGENT, **detail)
+    assert call.nudges.exists() and not ShownNudge.objects.exists()
+    answer = replace(agent(2600, explore=0.9), end_ms=11_500)
+    hear(call, answer, until_s=26, since_s=24)
+    assert [row.t_ms for row in ShownNudge.objects.all()] == [2500], (
+        "9 s later, but the answer has just ended"
+    )
+
+
+def test_an_answer_that_has_only_just_begun_holds_no_cue_back(make_call: Make) -> None:
+    call = make_call("CA1")
+    said_while(call, range(7), Channel.AGENT, upset(), stretch=81, turn=81)  # since 2.6 s, and it is 3.5 s
+    assert ShownNudge.objects.count() == 1
+
+
+def test_a_new_sentence_is_not_the_beginning_of_an_answer(make_call: Make) -> None:
+    call = make_call("CA1")
+    said_while(call, range(9), Channel.AGENT, upset(), turn=81)
+    said_while(call, range(9, 12), Channel.AGENT, replace(agent(2600, explore=0.9), end_ms=5100), turn=180)
+    assert call.nudges.exists() and not ShownNudge.objects.exists()
+
+
+def test_one_long_sentence_is_not_the_beginning_of_an_answer(make_call: Make) -> None:
+    call = make_call("CA1")
+    said_while(call, range(6), Channel.AGENT, upset(), turn=80, joined=True)  # cut after twelve seconds
+    assert call.nudges.exists() and not ShownNudge.objects.exists()
+
+
+def test_no_cue_for_what_the_agent_has_just_done(make_call: Make) -> None:
+    call = make_call("CA1")
+    said_while(call, range(9), Channel.AGENT, upset(), turn=81)
+    hear(call, agent(2600, reassure=0.9), until_s=13, since_s=9)
+    assert [cue.missing for cue in call.nudges.all()] == ["reassure"] and not ShownNudge.objects.exists()
+
+
+def test_no_cue_about_what_the_caller_said_before_they_spoke_again(make_call: Make) -> None:
+    call = make_call("CA1")
+    said_while(call, range(9), Channel.AGENT, upset(), turn=81)
+    calm = replace(customer(6000, "okay that is good to know then"), states={"satisfaction": 0.8}, cues=())
+    hear(call, agent(2600, explore=0.9), calm, until_s=18, since_s=9)
+    assert call.nudges.exists() and not ShownNudge.objects.exists()
+
+
+def test_none_waits_for_ever(make_call: Make) -> None:
+    call = make_call("CA1")
+    said_while(call, range(9), Channel.AGENT, upset(), turn=81)
+    hear(call, replace(agent(2600, explore=0.9), end_ms=24_000), until_s=50, since_s=9)
+    assert call.nudges.exists() and not ShownNudge.objects.exists()
 
 
 def test_no_cue_while_the_caller_goes_on(make_call: Make) -> None:

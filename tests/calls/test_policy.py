@@ -179,9 +179,9 @@ def test_cues_switched_off_show_none(make_call: Callable[..., Call], alice: User
     call.media_ms = rows[-1].t_ms
     call.shown_nudges.all().delete()
     spec = call.rubric_version.as_spec()
-    assert nudging.show(call, rows, [], spec) is None
+    assert nudging.show(call, rows, [], (), spec) is None
     Policy.objects.create(cues=True)
-    assert nudging.show(call, rows, [], spec) is not None
+    assert nudging.show(call, rows, [], (), spec) is not None
 
 
 # --- purge ------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from scoring.nudges import Wanted, rule_precision
-from scoring.rubric import RubricError, default_rubric
+from scoring.rubric import RubricError, RubricSpec, default_rubric
 from scoring.types import CallView, Channel, NudgeCandidate, Risk, Speech, Turn
 from scoring.view import ANY_CUE, view
 from tests.scoring.language_calls import ANGER_THAT_RECOVERS, BAD_AGENT, CALM_CALL, turns_of
@@ -226,3 +226,94 @@ def test_a_later_good_answer_does_not_take_a_cue_back() -> None:
         [*lines, ("customer", "okay then"), ("agent", "I am so sorry, I understand how frustrating this is")]
     ).nudges
     assert after[: len(before)] == before
+
+
+FRAUD = {"id": "fraud", "state": "distress", "queues": ["Fraud"], "solution": "Block the card first.",
+         "link": "https://desk.example/fraud"}  # fmt: skip
+TWICE = {
+    "id": "twice",
+    "state": "frustration",
+    "words": ["(charged|billed) [me] twice"],
+    "phrases": ["You paid once."],
+}
+
+
+def with_playbook(*entries: dict[str, object]) -> RubricSpec:
+    plain = RUBRIC.to_dict()
+    return RubricSpec.from_dict(plain | {"nudging": plain["nudging"] | {"playbook": list(entries)}})
+
+
+def cue_in(queue: str, said: str, *entries: dict[str, object]) -> NudgeCandidate:
+    turns = turns_of([("customer", said)])
+    [cue] = view(turns, [], [], with_playbook(*entries), now_ms=turns[-1].end_ms, closed=False,
+                 wanted=Wanted(queue=queue)).nudges  # fmt: skip
+    return cue
+
+
+def test_a_queue_has_its_own_solution_and_another_has_not() -> None:
+    own = cue_in(" fraud", ANGRY[1], FRAUD)
+    assert (own.solution, own.link) == ("Block the card first.", "https://desk.example/fraud")
+    assert own.phrases == RUBRIC.nudging.rules[0].phrases, "it has none of its own, so the rule's stay"
+    other = cue_in("Billing", ANGRY[1], FRAUD)
+    assert (other.solution, other.link, other.rule) == ("", "", own.rule)
+
+
+def test_words_of_the_caller_are_a_topic_too() -> None:
+    said = "you charged me twice, this is ridiculous, I'm fed up with you people"
+    assert cue_in("Billing", said, TWICE).phrases == ("You paid once.",)
+    assert cue_in("Billing", ANGRY[1], TWICE).phrases != ("You paid once.",)
+    both = TWICE | {"queues": ["Cards"]}
+    assert cue_in("Billing", said, both).phrases != ("You paid once.",), "both, where both are given"
+    assert cue_in("Cards", said, both).phrases == ("You paid once.",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "given"),
+    [
+        ({}, True),
+        ({"state": "anxiety"}, False),
+        ({"missing": "acknowledge"}, True),
+        ({"missing": "own"}, False),
+    ],
+)
+def test_an_entry_is_for_a_state_and_for_what_is_missing(changes: dict[str, object], given: bool) -> None:
+    assert bool(cue_in("Fraud", ANGRY[1], FRAUD | changes).solution) is given
+
+
+def test_the_first_entry_that_fits_is_taken() -> None:
+    later = FRAUD | {"id": "later", "solution": "Something else."}
+    assert cue_in("Fraud", ANGRY[1], FRAUD, later).solution == "Block the card first."
+
+
+@pytest.mark.parametrize(
+    ("changes", "says"),
+    [
+        ({"queues": []}, "nudging.playbook.fraud: give queues, words or both"),
+        ({"solution": "", "link": ""}, "nudging.playbook.fraud: give phrases, a solution or both"),
+        ({"phrases": ["a", "b", "c"]}, "nudging.playbook.fraud.phrases: at most 2, not 3"),
+        ({"phrases": [" "]}, "nudging.playbook.fraud.phrases: has 1 characters"),
+        ({"solution": "x" * 201}, "nudging.playbook.fraud.solution: has 201 characters"),
+        ({"words": ["(a|b"]}, "nudging.playbook.fraud.words: '(a|b'"),
+        ({"solution": "", "phrases": ["a"]}, "nudging.playbook.fraud.link: goes with a solution"),
+        ({"state": "calm"}, "nudging.playbook[0].state: 'calm' is not allowed"),
+        ({"missing": "smile"}, "nudging.playbook[0].missing: 'smile' is not allowed"),
+        ({"colour": 1}, "nudging.playbook[0].colour: unknown"),
+        *(
+            ({"link": link}, "nudging.playbook.fraud.link: must be a whole address that begins with https://")
+            for link in ("http://desk.example", "javascript:alert(1)", "https://", "https://a@desk.example",
+                         "https://desk.example/a b", "https://[", "https://desk.example/<x>", "//desk.example")
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_an_entry_is_named(changes: dict[str, object], says: str) -> None:
+    with pytest.raises(RubricError) as caught:
+        with_playbook(FRAUD | changes)
+    assert len(caught.value.problems) == 1 and caught.value.problems[0].startswith(says)
+
+
+def test_an_id_is_used_once_and_a_rubric_of_before_the_playbook_still_loads() -> None:
+    with pytest.raises(RubricError, match="nudging.playbook: id 'fraud' is used twice"):
+        with_playbook(FRAUD, FRAUD)
+    plain = RUBRIC.to_dict()
+    old = plain | {"nudging": {name: value for name, value in plain["nudging"].items() if name != "playbook"}}
+    assert RubricSpec.from_dict(old).nudging.playbook == ()

@@ -50,7 +50,12 @@ def test_a_translation_has_the_slots_of_its_string(language: str, domain: str) -
             assert sorted(SLOTS.findall(text)) == sorted(SLOTS.findall(ids[-1])), text
 
 
-@pytest.mark.parametrize("text", [rule.cue for rule in default_rubric().nudging.rules])
+SHIPPED = default_rubric().nudging
+
+
+@pytest.mark.parametrize(
+    "text", [*(rule.cue for rule in SHIPPED.rules), *sorted({entry.solution for entry in SHIPPED.playbook})]
+)
 def test_the_cues_of_the_shipped_rubric_are_known(text: str) -> None:
     with translation.override("de"):
         assert said(text) != text

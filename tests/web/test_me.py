@@ -16,7 +16,7 @@ from playwright.sync_api import expect
 
 from calls import helping, live, nudging, record
 from calls.choices import MISSING, Role, Verdict
-from calls.models import Call, NudgeChoices, ShownNudge, User
+from calls.models import Call, NudgeChoices, Policy, ShownNudge, User
 from calls.views.me import CUE_STAYS, KINDS, cue_up
 from tests import servers
 from tests.calls.pieces import agent, scored
@@ -179,13 +179,16 @@ def test_offline_says_so_and_the_cue_stays(loud_page: Open, bob: User, call: Cal
 def test_a_message_is_read(page_for: Open, alice: User, bob: User, call: Call) -> None:
     page = opened(page_for, bob)
     message = helping.send(call, alice, "Take your time, I am with you.")
-    words = page.locator("[data-messages]").get_by_text("I am with you.")
-    words.wait_for()
-    assert str(alice) in page.locator("[data-messages]").inner_text()
+    above = page.locator("[data-now] [data-newest]")
+    above.get_by_text("I am with you.").wait_for()
+    assert str(alice) in above.inner_text() and not page.locator("[data-messages]").is_visible()
     assert page.locator("[data-announce]").inner_text().startswith(f"{alice} writes: Take")
     button = page.get_by_role("button", name="Got it")
     button.click()
     button.wait_for(state="hidden")
+    assert page.evaluate("document.activeElement !== document.body"), "the focus is not lost with the button"
+    page.evaluate("document.activeElement.blur()")
+    page.locator("[data-messages]").get_by_text("I am with you.").wait_for()
     assert "✓ got it" in page.locator("[data-messages]").inner_text()
     message.refresh_from_db()
     assert message.read_at is not None
@@ -196,11 +199,103 @@ def test_who_is_watching(page_for: Open, alice: User, bob: User, call: Call) -> 
     page = opened(page_for, bob)
     onlooker = page_for(alice)
     onlooker.goto(f"/calls/{call.pk}/")
-    page.get_by_text(f"{alice} is watching").wait_for()
+    page.locator("[data-looks]").get_by_text(f"{alice} is watching").wait_for()
+    assert page.locator("[data-now] [data-watching]").inner_text() == f"● {alice} is watching"
     is_live(onlooker)  # a page that goes before its socket came is let go of 20 s later
     onlooker.close()
     page.get_by_text(f"{alice} looked").wait_for()
     assert page.get_by_text(f"{alice} is watching").count() == 0
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@in_browser
+def test_who_watches_and_what_they_write_is_seen_without_scrolling(
+    page_for: Open, alice: User, bob: User, call: Call, scheme: str
+) -> None:
+    """Beside a phone client: 380 x 760, with a cue up."""
+    worry(call)
+    scored_now(call)
+    helping.look(call, alice)
+    helping.send(call, alice, "First one.")
+    helping.send(call, alice, "You may waive the fee; " * 10)
+    page = opened(page_for, bob, color_scheme=scheme)
+    inside = "(node) => { const box = node.getBoundingClientRect(); return box.top >= 0 && box.bottom <= innerHeight }"
+    for part in ("[data-watching]", "[data-newest]", "[data-newest] button", "[data-cue-words]"):
+        node = page.locator(part)
+        node.wait_for()
+        assert node.evaluate(inside), part
+    assert "and 1 more message below" in page.locator("[data-people]").inner_text()
+    assert page.locator("[data-messages]").get_by_text("First one.").is_visible()
+    found = Axe().run(page)
+    assert not found.violations_count, found.generate_report()
+
+
+@in_browser
+def test_pause_holds_caller_and_cue_but_no_message(
+    page_for: Open, alice: User, bob: User, call: Call
+) -> None:
+    scored_now(call, state="calm", confidence=0.9)
+    page = opened(page_for, bob)
+    now = page.locator("[data-now]")
+    now.get_by_text("Calm").wait_for()
+    page.keyboard.press("p")
+    button = page.get_by_role("button", name="Go on")
+    assert button.get_attribute("aria-pressed") == "true"
+    row = worry(call)
+    helping.send(call, alice, "Still with you?")
+    page.locator("[data-newest]").get_by_text("Still with you?").wait_for()
+    assert "Calm" in now.inner_text() and "paused · this is as of" in now.inner_text()
+    assert "paused" in page.locator(".line-state").inner_text()
+    assert not page.locator("[data-cue]").is_visible()
+    button.click()
+    page.locator("[data-cue]").get_by_text(row.cue).wait_for()
+    assert "Anxious" in now.inner_text()
+
+
+@in_browser
+def test_a_cue_brings_what_the_playbook_has_for_its_queue(
+    page_for: Open, alice: User, bob: User, make_call: Callable[..., Call]
+) -> None:
+    call = make_call("CA-fraud", queue="Fraud")
+    row = worry(call)
+    ShownNudge.objects.update(link="https://desk.example/fraud?a=1")
+    scored_now(call)
+    page = opened(page_for, bob)
+    words = page.locator("[data-cue] [data-solution]")
+    assert row.solution and row.solution in words.inner_text()
+    link = words.get_by_role("link", name="desk.example")
+    assert link.get_attribute("href") == "https://desk.example/fraud?a=1"
+    assert link.get_attribute("rel") == "noopener noreferrer" and link.get_attribute("target") == "_blank"
+    assert not Axe().run(page).violations_count
+    whole = page_for(alice)
+    whole.goto(f"/calls/{call.pk}/")
+    whole.locator("[data-cues]").get_by_text(row.solution).wait_for()
+    assert whole.locator("[data-cues]").get_by_role("link", name="desk.example").is_visible()
+    helping._tell(call, {"type": "cue", "cue": live.wire.shown_doc(row) | {"link": "javascript:alert(1)"}})
+    link.wait_for(state="hidden")
+
+
+@pytest.mark.parametrize("why", ["policy", "one side"])
+@in_browser
+def test_where_no_cues_come_it_says_so(page_for: Open, bob: User, call: Call, why: str) -> None:
+    if why == "policy":
+        Policy.objects.create(cues=False)
+    else:
+        call.counters = {"streams": {"customer": 1}}
+        call.save()
+    record.record_scores([scored(str(call.pk), upset(), hops=range(4))])
+    page = opened(page_for, bob)
+    said = page.locator("[data-no-cues]")
+    said.wait_for()
+    assert (
+        "switched them off" in said.inner_text() if why == "policy" else "caller’s side" in said.inner_text()
+    )
+    assert page.get_by_label("Mute cues").is_visible() is (why != "policy")
+    assert not ShownNudge.objects.exists() and not page.locator("[data-cue]").is_visible()
+    changed(call, status="ended", ended_at=datetime.now(UTC).isoformat())
+    page.get_by_text("No call is running").wait_for()
+    promised = page.get_by_text("now and then a cue").count()
+    assert promised == (0 if why == "policy" else 1)
 
 
 @in_browser
@@ -353,7 +448,8 @@ def test_every_kind_has_words() -> None:
 def test_which_cue_is_up(changes: dict[str, Any], shown: bool) -> None:
     now = timezone.now()
     at = (now - timedelta(seconds=changes.pop("age", 44))).isoformat()
-    cue = {"id": 1, "call": "c", "state": "anxiety", "phrases": [], "shown_at": at, "verdict": ""} | changes
+    cue = {"id": 1, "call": "c", "state": "anxiety", "phrases": [], "link": "", "shown_at": at}
+    cue = cue | {"verdict": ""} | changes
     assert bool(cue_up([cue], "c", now)) is shown
 
 
@@ -375,7 +471,7 @@ def test_outsiders_reach_nothing(call: Call, alice: User, carol: User, client: C
     html = client.get("/me/").content.decode()
     assert str(call.pk) not in html and row.cue not in html and "hello" not in html
     assert live.agent_snapshot(other) | {"choices": {}} == {
-        "calls": {}, "cues": [], "messages": [], "looks": [], "choices": {},
+        "calls": {}, "cues": [], "messages": [], "looks": [], "cues_on": True, "choices": {},
     }  # fmt: skip
     row.refresh_from_db()
     message.refresh_from_db()
