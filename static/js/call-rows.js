@@ -1,3 +1,5 @@
+import { LOCALE } from "./locale.js";
+
 // A list whose rows live on: a row is made once per key and then told what changed, so that focus
 // and typed words stay. `build(item)` returns {node, update(item), leave?()}; a row whose item is gone
 // stays, as `leave` shows it, for as long as it has the focus.
@@ -48,8 +50,8 @@ export function put(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
-const HOUR = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit" });
-const DAY = new Intl.DateTimeFormat(undefined, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
+const HOUR = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit" });
+const DAY = new Intl.DateTimeFormat(LOCALE, { day: "numeric", month: "short", hour: "2-digit", minute: "2-digit" });
 // 14:03, with the day unless it is today.
 export function atWords(iso) {
   const at = new Date(iso);

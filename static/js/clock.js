@@ -1,3 +1,5 @@
+import { LOCALE } from "./locale.js";
+
 // The server's clock, as well as this machine can know it. Ages are judged by it alone.
 let offset = 0;
 let known = false;
@@ -11,5 +13,5 @@ export function sync(iso) {
 
 export const serverNow = () => Date.now() + offset;
 
-const TIME = new Intl.DateTimeFormat(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+const TIME = new Intl.DateTimeFormat(LOCALE, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
 export const timeOfDay = (ms) => TIME.format(ms);

@@ -1,7 +1,7 @@
 // The live transcript: keyed turns, marks on the words that caused a state, and a scroll that
 // follows only a reader who is at the end.
 import { glyph, make } from "./nodes.js";
-import { clock, isLow, labelLook, percent } from "./words.js";
+import { clock, isLow, labelLook, percent, phraseWords } from "./words.js";
 
 const AT_END_PX = 48;
 const LIKELY = 0.35;
@@ -119,7 +119,7 @@ function markNode(text, cue) {
 }
 
 const sourceWords = (source) =>
-  source.startsWith("rule:") ? interpolate(gettext("phrase rule “%s”"), [source.slice(5)]) : source === "heads" ? gettext("language model") : source;
+  source.startsWith("rule:") ? interpolate(gettext("phrase rule “%s”"), [phraseWords(source.slice(5))]) : source === "heads" ? gettext("language model") : source;
 
 // The text in pieces, each quote that caused a cue a piece of its own; overlaps keep the first.
 export function marked(text, cues) {

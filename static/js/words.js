@@ -8,7 +8,9 @@ const OTHER = ["›"];
 export const riskLook = (risk) => LOOK.risk[risk] ?? ["○", risk];
 export const stateLook = (state) => LOOK.state[state] ?? ["◌", state];
 export const labelLook = (label) =>
-  LOOK.state[label] ?? LOOK.behaviour[label] ?? [...OTHER, label.replaceAll("-", " ")];
+  LOOK.state[label] ?? LOOK.behaviour[label] ?? LOOK.cue?.[label] ?? [...OTHER, label.replaceAll("-", " ")];
+// A phrase of the shipped rubric by what it hears; a house's own by its id.
+export const phraseWords = (id) => LOOK.phrase?.[id] ?? id;
 export const loyaltyLook = (status) => LOOK.loyalty[status] ?? ["▸", status];
 // " (to mark turns)"; nothing for the call's own page, which is what a look is without another word.
 export const lookedWords = (kind) => (kind && kind !== "page" ? ` (${LOOK.looked?.[kind] ?? kind})` : "");

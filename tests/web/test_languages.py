@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
-from calls import demo
-from calls.models import Call, User
+from calls import demo, labelling, reviewing
+from calls.choices import CallStatus, Role
+from calls.models import CalibrationSession, Call, Source, Turn, User, Webhook
 from calls.views import said as sentences
+from calls.views.paint import LOOK
 from calls.views.said import said
 from empathy_dash import languages
 from scoring.evaluate_calls import as_meant, read_scripts
@@ -91,38 +94,116 @@ def test_an_unknown_language_changes_nothing(bob: User, client: Client, language
     assert '<html lang="en">' in client.get("/me/").content.decode()
 
 
-@pytest.mark.browser
-@pytest.mark.django_db(transaction=True)
-@pytest.mark.parametrize(
-    "path",
-    [
-        "/floor/",
-        "/floor/wall/",
-        "/calls/",
-        "/calls/{call}/",
-        "/cues/",
-        "/policy/",
-        "/policy/firewall/",
-        "/calls/{call}/data/",
-        "/rubrics/",
+SEEN_BY = {
+    "alice": [
+        "/floor/", "/floor/wall/", "/calls/", "/calls/?ref=nothing", "/calls/{live}/", "/calls/{live}/data/",
+        "/calls/{ended}/", "/calls/{ended}/labels/", "/calls/{ended}/rescored/?version={version}", "/calls/{scored}/",
+        "/cues/", "/policy/", "/policy/firewall/", "/rubrics/", "/rubrics/{rubric}/", "/trends/", "/teams/{team}/trends/",
+        "/agents/{bob}/trends/", "/recordings/", "/practice/", "/reviews/", "/reviews/{open}/", "/reviews/{given}/",
+        "/reviews/agreement/", "/reviews/labels/", "/reviews/sessions/{session}/", "/reviews/appeals/{appeal}/", "/tokens/",
+        "/nowhere/",
     ],
-)
-def test_a_page_in_german_has_no_english_left(
-    page_for: Callable[..., Any], alice: User, full_call: Call, path: str
-) -> None:
-    page = page_for(alice, locale="de-DE", viewport={"width": 1280, "height": 900})
-    page.goto(path.format(call=full_call.pk))
-    page.locator("[data-line=live]").or_(page.locator("main:not(:has([data-line]))")).first.wait_for()
-    assert english_in(page, full_call) == []
+    "bob": [
+        "/me/", "/calls/", "/calls/{live}/", "/calls/{ended}/", "/calls/{ended}/labels/", "/me/trends/", "/me/reviews/",
+        "/reviews/{given}/", "/policy/", "/rubrics/", "/practice/", "/tokens/",
+    ],
+    "dana": [
+        "/people/", "/people/new/", "/people/{bob}/", "/people/import/", "/teams/", "/audit/", "/sources/", "/sources/new/",
+        "/sources/{source}/", "/rubrics/{rubric}/", "/rubrics/{rubric}/draft/", "/policy/", "/calls/{ended}/data/",
+        "/webhooks/", "/webhooks/{hook}/", "/reviews/refits/",
+    ],
+}  # fmt: skip
+"""Every page but the API's reference, which is in English."""
+
+
+@pytest.fixture
+def places(
+    full_call: Call, make_call: Callable[..., Call], alice: User, bob: User, source: Source
+) -> dict[str, Any]:
+    """Something of each kind that has a page of its own."""
+
+    def over(call: Call) -> Call:
+        call.status, call.ended_at = CallStatus.ENDED, timezone.now()
+        call.final = {
+            "empathy": 41.0,
+            "empathy_low": 30.0,
+            "empathy_high": 52.0,
+            "met": 1,
+            "opportunities": 2,
+        }
+        call.save()
+        return call
+
+    ended, scored = over(make_call("CA-over")), over(make_call("CA-scored"))
+    for row in Turn.objects.filter(call=full_call):
+        row.pk, row.call = None, ended
+        row.save()
+    labelling.mark(
+        ended, alice, "customer", ended.turns.filter(channel="customer")[0].start_ms, "frustration"
+    )
+    given = reviewing.start(ended, alice)
+    reviewing.submit(given, dict.fromkeys(reviewing.BEHAVIOURS, 1), 3, "Gut begonnen.")
+    appeal = reviewing.appeal(ended, given, bob, "Nein.")
+    opened = reviewing.start(scored, alice)
+    session = CalibrationSession.objects.create(name="Mai", team=ended.team)
+    session.reviewers.add(alice)
+    session.calls.add(ended)
+    hook = Webhook.objects.create(
+        name="Lager", url="https://example.org/", events=["alert.raised"], made_by=alice
+    )
+    version = ended.rubric_version
+    return {
+        "live": full_call.pk, "ended": ended.pk, "scored": scored.pk, "version": version.pk,
+        "rubric": version.rubric_id, "team": ended.team_id, "bob": bob.pk, "open": opened.pk, "given": given.pk,
+        "session": session.pk, "appeal": appeal.pk, "source": source.pk, "hook": hook.pk,
+    }  # fmt: skip
 
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
-def test_the_agents_page_in_german(page_for: Callable[..., Any], bob: User, full_call: Call) -> None:
-    page = page_for(bob, locale="de-DE")
-    page.goto("/me/")
-    page.locator("[data-line=live]").wait_for()
-    assert english_in(page, full_call) == []
+@pytest.mark.parametrize("person", SEEN_BY)
+def test_no_page_in_german_has_english_left(
+    page_for: Callable[..., Any], places: dict[str, Any], full_call: Call, alice: User, person: str
+) -> None:
+    if person == "dana":
+        User.objects.create_user("dana", first_name="Dana", last_name="Ito", role=Role.ADMIN)
+    page = page_for(
+        User.objects.get(username=person), locale="de-DE", viewport={"width": 1280, "height": 900}
+    )
+    left = {}
+    for path in SEEN_BY[person]:
+        page.goto(path.format(**places))
+        waiting = page.locator("[data-line]")
+        if waiting.count():
+            page.locator("[data-line=live], [data-line=ended]").first.wait_for()
+        page.evaluate("for (const part of document.querySelectorAll('main details')) part.open = true")
+        if found := english_in(page, full_call):
+            left[path] = found
+    assert not left, "\n".join(f"{path}: {lines}" for path, lines in left.items())
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+def test_times_are_written_as_the_page_is_not_as_the_browser(
+    page_for: Callable[..., Any], alice: User, full_call: Call
+) -> None:
+    Call.objects.update(started_at=datetime(2026, 3, 5, 16, 7, tzinfo=UTC))
+    page = page_for(alice, locale="en-US", timezone_id="UTC")
+    page.goto("/calls/")
+    page.locator("tbody time", has_text="Mar 5, 04:07").wait_for()
+    page.get_by_role("button", name="Deutsch").click()
+    page.locator("tbody time", has_text="5. März, 16:07").wait_for()
+
+
+def test_every_label_and_phrase_of_the_shipped_rubric_has_words() -> None:
+    """A cue on a transcript is named by what it says and by the phrase that heard it."""
+    phrases = default_rubric().phrases
+    known = {**LOOK["state"], **LOOK["behaviour"], **LOOK["cue"]}
+    assert {p.says for p in phrases} <= set(known) and {p.id for p in phrases} == set(LOOK["phrase"])
+    with translation.override("de"):
+        german = [*(str(look[1]) for look in known.values()), *map(str, LOOK["phrase"].values())]
+    english = [*(str(look[1]) for look in known.values()), *map(str, LOOK["phrase"].values())]
+    assert not [word for word, same in zip(german, english, strict=True) if word == same]
 
 
 @pytest.mark.browser
@@ -154,21 +235,30 @@ def test_what_scoring_says_of_the_demo_calls_is_translated(path: Path) -> None:
 
 ENGLISH = re.compile(
     r"\b(the|is|are|were|not|and|of|with|yet|nobody|callers?|calls?|turns?|since|after|from|you|your|said|seems?"
-    r"|help|score[ds]?|alerts?|notes?|cues?|message|time|answers?|voice|words?|silence|silent)\b",
+    r"|help|score[ds]?|alerts?|notes?|cues?|message|time|answers?|voice|words?|silence|silent|anger|angry|urgency"
+    r"|greeting|closing|hold|loyalty|gratitude|politeness|escalation|thanks|rule|name|none|new|old|all|any|day|days"
+    r"|month|week|weeks|what|who|when|where|show|save|open|closed|before|nothing|something|here|there|this|that)\b",
     re.I,
 )
+GERMAN_TOO = re.compile(r"\b(Name|All|all)\b|https?://\S+|[\w.-]+@[\w.-]+|\{\w+\}|/\w[\w/{}<>.-]*")
+"""Words of both languages, and addresses."""
 
 
 def english_in(page: Any, call: Call) -> list[str]:
     """Visible lines and labels with an English word, but for what people said, names and made-up sentences."""
     lines: list[str] = page.evaluate(
         """() => {
-            const own = "script, style, template, q, blockquote, [data-turns], [data-cue-words], .cue, .why .text,"
-              + " .alerts strong, [data-f=reason], [data-f=about], [data-f=standing], [data-outlook-reasons], .why,"
-              + " tbody, kbd, code, .versions, [data-cues] strong, option, svg, .chart";
+            const own = "script, style, template, q, blockquote, [data-cue-words], .why .text, .wall-help .why, .alerts strong,"
+              + " [data-f=reason], [data-f=about], [data-f=standing], [data-outlook-reasons] li, kbd, code, pre, textarea,"
+              + " .versions, [data-cues] strong, .heard, .turns > li > p, svg, .chart, .ref, [data-table] tbody td:last-child,"
+              + " [data-said-by-people], [lang=en]";
+            const words = (node) => node.closest(".turn .words") && !node.closest(".cue"); // what was said
             const out = [];
             const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-            while (walk.nextNode()) if (!walk.currentNode.parentElement.closest(own)) out.push(walk.currentNode.data.trim());
+            while (walk.nextNode()) {
+              const node = walk.currentNode.parentElement;
+              if (!node.closest(own) && !words(node)) out.push(walk.currentNode.data.trim());
+            }
             for (const node of document.querySelectorAll("[aria-label], [placeholder], [title]"))
                 if (!node.closest(own)) out.push(node.getAttribute("aria-label") ?? "", node.getAttribute("placeholder") ?? "");
             return out;
@@ -176,4 +266,5 @@ def english_in(page: Any, call: Call) -> list[str]:
     )
     own = {str(call.agent), str(call.team), str(call.source), call.queue}
     unquoted = [re.sub(r"[„“”].*?[“”]", "", line) for line in lines if line not in own]
-    return sorted({line for line in unquoted if ENGLISH.search(line)})
+    plain = ((line, GERMAN_TOO.sub("", line)) for line in unquoted)
+    return sorted({line for line, rest in plain if ENGLISH.search(rest)})
