@@ -238,6 +238,14 @@ def _rubric_of(team: Team) -> int | None:
         return None
 
 
+def make(actor: User, team: Team) -> Rubric:
+    """A rubric of a team's own, with nothing published yet."""
+    with transaction.atomic():
+        made = Rubric.objects.create(name=team.name, team=team)
+        auditing.record(actor, Did.CREATED, made, {}, {"team": team.name})
+    return made
+
+
 def start(rubric: Rubric) -> RubricDraft:
     """The draft as stored, or a new one, not stored before somebody saves it."""
     stored = RubricDraft.objects.filter(rubric=rubric).select_related("author", "based_on").first()
@@ -262,12 +270,15 @@ def save(rubric: Rubric, author: User, text: str, revision: int) -> RubricDraft:
             raise Stale(draft)
         draft.text, draft.author, draft.revision = text, author, draft.revision + 1
         draft.save()
+        auditing.record(author, Did.CHANGED, draft, {"saved": revision}, {"saved": draft.revision})
     return draft
 
 
-def discard(rubric: Rubric, revision: int) -> None:
+def discard(rubric: Rubric, author: User, revision: int) -> None:
     with transaction.atomic():
-        _locked(rubric, revision).delete()
+        draft = _locked(rubric, revision)
+        auditing.record(author, Did.DISCARDED, draft)
+        draft.delete()
 
 
 def publish(rubric: Rubric, author: User, note: str, revision: int) -> RubricVersion:
@@ -291,6 +302,7 @@ def schedule(
         draft = _locked(rubric, revision)
         spec, why = _publishable(draft), _why(note)
         plan = RubricPlan.objects.create(rubric=rubric, spec=spec, note=why, author=author, starts_at=at)
+        auditing.record(author, Did.SCHEDULED, plan, {}, {"note": why})
         draft.delete()
     return plan
 
@@ -308,6 +320,7 @@ def cancel(rubric: Rubric, plan_id: int, author: User) -> None:
                 "text": as_text(plan.spec), "based_on": newest(rubric), "author": author, "revision": 1,
             },
         )  # fmt: skip
+        auditing.record(author, Did.CANCELLED, plan, {"note": plan.note}, {})
         plan.delete()
 
 

@@ -47,7 +47,8 @@ def rubrics(request: HttpRequest) -> HttpResponse:
             raise Http404
         team = request.POST.get("team", "")
         wanted = get_object_or_404(Team, pk=_number(team), rubric=None)
-        made = Rubric.objects.create(name=wanted.name, team=wanted)
+        assert isinstance(request.user, User)
+        made = drafting.make(request.user, wanted)
         return redirect("rubric_draft", made.pk)
     rows = [
         {
@@ -148,7 +149,7 @@ def act(request: HttpRequest, found: Rubric, do: str, text: str, revision: int) 
         messages.success(request, _("Called off. Its text is the draft again."))
         return redirect("rubric", found.pk)
     if do == "discard":
-        drafting.discard(found, revision)
+        drafting.discard(found, user, revision)
         messages.success(request, _("The draft is gone."))
         return redirect("rubric", found.pk)
     saved = drafting.save(found, user, text, revision)
