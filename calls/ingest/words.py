@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from calls.choices import Said as CallerSaid
 from calls.ingest.formats import AudioFormat
 from scoring import given
 
@@ -69,6 +70,12 @@ class Told(NamedTuple):
     said: given.Said
 
 
+class Consent(NamedTuple):
+    """What the caller was told, or answered, about being analysed."""
+
+    said: CallerSaid
+
+
 class Ignored(NamedTuple):
     """Nothing that concerns us."""
 
@@ -88,7 +95,9 @@ class End(NamedTuple):
     reason: str = "The call ended."
 
 
-Said = Begin | Audio | Say | Pause | Resume | Skip | Dtmf | Told | Ignored | Malformed | Unusable | End
+Said = (
+    Begin | Audio | Say | Pause | Resume | Skip | Dtmf | Told | Consent | Ignored | Malformed | Unusable | End
+)
 
 
 class Handshake(NamedTuple):
