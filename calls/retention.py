@@ -18,7 +18,7 @@ from django.db import connection, transaction
 from django.db.models import Exists, ForeignObjectRel, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from calls import auditing, intake, keeping, policy, trends
+from calls import auditing, intake, keeping, policy, transcripts, trends
 from calls.buffer import ledger
 from calls.choices import CallStatus, Did, Kept, RecordingState
 from calls.models import (
@@ -150,6 +150,7 @@ def _audio(ids: Sequence[str]) -> Counter[str]:
     for pk in ids:
         keeping.forget(pk)
         gone["redis"] += ledger().forget(pk)
+        transcripts.forget(ledger().client, pk)
     for recording in uploads(ids):
         intake.forget(recording)
     return gone + _mark(ids, Kept.AUDIO)

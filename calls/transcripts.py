@@ -99,6 +99,11 @@ def turn_of(turn: Any, name: str = "turn") -> Said:
 # --- in ----------------------------------------------------------------------------------------------
 
 
+def forget(client: redis.Redis, call_id: str) -> None:
+    """Nothing is owed for it any more. Its own keys go with all that name the call."""
+    client.zrem("wordy", call_id)
+
+
 def put(client: redis.Redis, call_id: str, said: Sequence[Said]) -> None:
     """Owed from now on. redis.RedisError."""
     with client.pipeline() as pipe:
