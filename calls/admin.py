@@ -58,30 +58,37 @@ class SourceAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg,misc]
     list_display = ("name", "slug", "protocol", "team", "enabled", "synthetic", "keep_audio")
 
 
-@admin.register(RubricVersion)
-class RubricVersionAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("rubric", "number", "created_at", "created_by")
+class ReadOnly(Audited, admin.ModelAdmin):  # type: ignore[type-arg,misc]
+    """Looked at here, never touched: what may be done with these is done on pages that look first."""
 
     def has_add_permission(self, request: object) -> bool:
-        return False  # versions are published from checked drafts
+        return False
 
     def has_change_permission(self, request: object, obj: object = None) -> bool:
         return False
+
+    def has_delete_permission(self, request: object, obj: object = None) -> bool:
+        return False
+
+
+@admin.register(RubricVersion)
+class RubricVersionAdmin(ReadOnly):
+    list_display = ("rubric", "number", "created_at", "created_by")  # published from checked drafts, for good
 
 
 @admin.register(Call)
-class CallAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    list_display = ("external_ref", "team", "agent", "status", "started_at")
+class CallAdmin(ReadOnly):
+    list_display = ("external_ref", "team", "agent", "status", "started_at")  # erased at /calls/<id>/data/
     list_filter = ("status", "team", "synthetic")
     exclude = ("tile", "view", "final")  # what was made of it is on its page, where a look is noted
 
-    def has_change_permission(self, request: object, obj: object = None) -> bool:
-        return False
-
 
 class PlainAdmin(Audited, admin.ModelAdmin):  # type: ignore[type-arg,misc]
-    pass
+    def has_delete_permission(self, request: Any, obj: Any = None) -> bool:
+        return (
+            False  # a team is removed at /teams/ while nothing hangs on it; a rubric stays with its versions
+        )
 
 
 admin.site.register([Team, Rubric], PlainAdmin)
-admin.site.register(Alert)
+admin.site.register(Alert, ReadOnly)

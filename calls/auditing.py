@@ -13,6 +13,19 @@ from calls.models import Change, User
 Values = Mapping[str, Any]
 
 
+def exported(actor: User | None, what: str, **told: Any) -> None:
+    """Data left the system: which file, and how much. No call is named, so that none outlives its purge."""
+    Change.objects.create(
+        actor_id=actor.pk if actor else None,
+        actor=str(actor)[:200] if actor else "",
+        did=Did.EXPORTED,
+        subject_type="export",
+        subject_id="",
+        subject=what[:200],
+        after={name: value for name, value in told.items() if value is not None},
+    )
+
+
 def record(
     actor: User | None, did: Did, subject: Model, before: Values | None = None, after: Values | None = None
 ) -> None:

@@ -111,6 +111,14 @@ class Did(models.TextChoices):
     FACTOR_ADDED = "factor+", _("set up a second factor:")
     FACTOR_REMOVED = "factor-", _("removed the second factor of")
     BOUND = "bound", _("was bound to single sign-on:")
+    SCHEDULED = "scheduled", _("scheduled")
+    CANCELLED = "cancelled", _("called off")
+    DISCARDED = "discarded", _("discarded")
+    DECIDED = "decided", _("decided")
+    CLOSED = "closed", _("closed")
+    PURGED = "purged", _("purged")
+    ANONYMISED = "anonymised", _("erased the name of")
+    EXPORTED = "exported", _("took out of the system:")
 
 
 class Scope(models.TextChoices):
@@ -125,6 +133,7 @@ class Scope(models.TextChoices):
     RUBRICS = "rubrics", _("Rubrics")
     EXPORT = "export", _("Exports: CSV and Parquet")
     FEED = "feed", _("Send calls: reservations, recordings, transcripts; and outcomes")
+    CONSENT = "consent", _("Note what callers say of being analysed: notice, yes or no")
 
 
 class HookEvent(models.TextChoices):

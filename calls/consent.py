@@ -19,10 +19,18 @@ def withheld(call_ids: Sequence[str]) -> set[str]:
     return {str(call.pk) for call in found if call.is_withheld}
 
 
-def note(call: Call, user: User | None, said: object) -> None:
+def from_stream(call_id: str, said: Said) -> None:
+    """What a running stream says of its caller. BadRequest, as `note`; nothing where the call is gone."""
+    call = Call.objects.filter(pk=call_id).first()
+    if call is not None:
+        note(call, None, said)
+
+
+def note(call: Call, user: User | None, said: object, how: str = "") -> None:
     """Log what the caller was told or said. No ends the analysis for good; a yes after it needs a new call.
 
-    BadRequest names what cannot be done. Said twice, the first time stands.
+    `how` it came, if not from the phone system (no `user`) or by a person's hand. BadRequest names what
+    cannot be done. Said twice, the first time stands.
     """
     if said not in Said.values:
         raise helping.BadRequest(f"said must be one of {', '.join(Said.values)}, not {said!r}.")
@@ -32,7 +40,8 @@ def note(call: Call, user: User | None, said: object) -> None:
             raise helping.BadRequest(_("The caller objected in this call: that stands until the next one."))
         if not call.is_live:
             raise helping.BadRequest(_("The call is over. What was kept of it can be deleted on its page."))
-        ConsentEvent.objects.create(call=call, said=str(said), how="person" if user else "source", user=user)
+        how = how or ("person" if user else "source")
+        ConsentEvent.objects.create(call=call, said=str(said), how=how, user=user)
         if said == Said.NO and call.opted_out_at is None:
             call.opted_out_at = timezone.now()
             call.notes = [

@@ -239,14 +239,17 @@ def _rubric_of(team: Team) -> int | None:
         return None
 
 
-def own_rubric(team: Team) -> Rubric:
+def own_rubric(actor: User, team: Team) -> Rubric:
     """The team's own, made where there is none: named as the team, or as nearly as other rubrics allow."""
     taken = set(Rubric.objects.exclude(team=team).values_list("name", flat=True))
     names = chain([team.name], (f"{team.name[:72]} ({n})" for n in range(2, 1000)))
     name = next(name for name in names if name not in taken)
     try:
         with transaction.atomic():
-            return Rubric.objects.get_or_create(team=team, defaults={"name": name})[0]
+            found, made = Rubric.objects.get_or_create(team=team, defaults={"name": name})
+            if made:
+                auditing.record(actor, Did.CREATED, found, {}, {"team": team.name})
+            return found
     except IntegrityError as error:
         raise Refused(gettext("Somebody made a rubric of this name just now: try again.")) from error
 
@@ -275,12 +278,15 @@ def save(rubric: Rubric, author: User, text: str, revision: int) -> RubricDraft:
             raise Stale(draft)
         draft.text, draft.author, draft.revision = text, author, draft.revision + 1
         draft.save()
+        auditing.record(author, Did.CHANGED, draft, {"saved": revision}, {"saved": draft.revision})
     return draft
 
 
-def discard(rubric: Rubric, revision: int) -> None:
+def discard(rubric: Rubric, author: User, revision: int) -> None:
     with transaction.atomic():
-        _locked(rubric, revision).delete()
+        draft = _locked(rubric, revision)
+        auditing.record(author, Did.DISCARDED, draft)
+        draft.delete()
 
 
 def publish(rubric: Rubric, author: User, note: str, revision: int) -> RubricVersion:
@@ -304,6 +310,7 @@ def schedule(
         draft = _locked(rubric, revision)
         spec, why = _publishable(draft), _why(note)
         plan = RubricPlan.objects.create(rubric=rubric, spec=spec, note=why, author=author, starts_at=at)
+        auditing.record(author, Did.SCHEDULED, plan, {}, {"note": why})
         draft.delete()
     return plan
 
@@ -321,6 +328,7 @@ def cancel(rubric: Rubric, plan_id: int, author: User) -> None:
                 "text": as_text(plan.spec), "based_on": newest(rubric), "author": author, "revision": 1,
             },
         )  # fmt: skip
+        auditing.record(author, Did.CANCELLED, plan, {"note": plan.note}, {})
         plan.delete()
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.db import transaction
 from django.db.models import QuerySet
+from django.utils.crypto import salted_hmac
 from django.utils.translation import gettext as _
 
 from calls import exports, helping
@@ -125,6 +126,11 @@ def has(row: TurnLabel, name: str) -> bool:
     return row.state == name or name in (row.behaviours or ())
 
 
+def pseudonym(call_id: Any) -> str:
+    """The same for the same call on this site, and no way back without its secret."""
+    return salted_hmac("calls.labelling.pseudonym", str(call_id), algorithm="sha256").hexdigest()[:16]
+
+
 COLUMNS = (
     "call",
     "source",
@@ -139,8 +145,12 @@ COLUMNS = (
 )
 
 
-def as_csv(rows: QuerySet[TurnLabel]) -> str:
-    """Words as they are kept, redacted. Agents are not named."""
+def as_csv(rows: QuerySet[TurnLabel], locked: bool) -> str:
+    """Words as they are kept, redacted. Agents are not named.
+
+    `locked`: the policy's lock. Calls have made-up names then, by which nobody finds their agent, and what
+    agents said is left out.
+    """
     out = io.StringIO(newline="")
     writer = csv.writer(out)
     writer.writerow(COLUMNS)
@@ -154,8 +164,11 @@ def as_csv(rows: QuerySet[TurnLabel]) -> str:
     }
     for row in rows:
         text = texts.get((row.call_id, row.channel, row.start_ms), "")
+        if locked and row.channel == Channel.AGENT:
+            text = ""
         behaviours = "|".join(row.behaviours) if row.behaviours is not None else ""
-        cells = (row.call_id, row.call.source.slug, row.channel, row.start_ms, text, row.state,
+        call = pseudonym(row.call_id) if locked else row.call_id
+        cells = (call, row.call.source.slug, row.channel, row.start_ms, text, row.state,
                  behaviours, row.user.username, row.blind, row.made_at)  # fmt: skip
         writer.writerow([exports.cell(value) for value in cells])
     return out.getvalue()

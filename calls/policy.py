@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from calls import keeping
 from calls.choices import Asked, Kept, Region, Said
-from calls.models import Policy
+from calls.models import Policy, Source
 
 LADDER = (Kept.AUDIO, Kept.TRANSCRIPT, Kept.FEATURES, Kept.SCORES)
 """Nothing may outlast what it was made into."""
@@ -38,6 +40,37 @@ LIMITS = {
     Region.UK: Limits(audio=90, transcript=180, features=365, scores=1095, hr_lock=True),
     Region.US: Limits(audio=365, transcript=730, features=1095, scores=2555, hr_lock=False),
 }
+
+
+# What a site of that region begins with, until its own counsel says otherwise. In the EU a voice is read for
+# feelings only after a yes (GDPR Art. 9 where they tell of health; AI Act Art. 50(3) asks for a notice).
+PROFILES: dict[Region, dict[str, Any]] = {
+    Region.EU: {
+        "asked": Asked.CONSENT, "voice": True, "cues": True, "hr_lock": True,
+        "audio_days": 7, "transcript_days": 30, "features_days": 90, "scores_days": 365,
+    },
+    Region.UK: {
+        "asked": Asked.NOTICE, "voice": True, "cues": True, "hr_lock": True,
+        "audio_days": 30, "transcript_days": 90, "features_days": 180, "scores_days": 730,
+    },
+    Region.US: {
+        "asked": Asked.NOTICE, "voice": True, "cues": True, "hr_lock": False,
+        "audio_days": 90, "transcript_days": 180, "features_days": 365, "scores_days": 1095,
+    },
+}  # fmt: skip
+
+
+def profile(region: str) -> dict[str, Any]:
+    """Fields of Policy and what they are when somebody chooses this region; {} for none of ours."""
+    return {"region": region} | PROFILES[Region(region)] if region in Region.values else {}
+
+
+def keeps_audio() -> str:
+    """Which lines keep what is said: "all", "some", or "" for none."""
+    if not keeping.is_on():
+        return ""
+    kept = set(Source.objects.filter(enabled=True).values_list("keep_audio", flat=True))
+    return "" if True not in kept else "some" if False in kept else "all"
 
 
 def current() -> Policy:
@@ -106,6 +139,7 @@ def caller_notice(policy: Policy) -> list[str]:
         heard,
         agree,
         _("No decision about you is made by it."),
+        *audio_sentence(policy),
         _("What is written down is deleted after {transcript}, and all figures after {scores}.").format(
             transcript=in_days(policy.transcript_days), scores=in_days(policy.scores_days)
         ),
@@ -116,6 +150,17 @@ def caller_notice(policy: Policy) -> list[str]:
     ]
 
 
+def audio_sentence(policy: Policy) -> list[str]:
+    words = {
+        "all": _("What is said is kept as a recording too, which is deleted after {audio}."),
+        "some": _(
+            "On some of our lines what is said is kept as a recording too, which is deleted after {audio}."
+        ),
+        "": "",
+    }[keeps_audio()]
+    return [words.format(audio=in_days(policy.audio_days))] if words else []
+
+
 def agent_notice(policy: Policy) -> list[str]:
     """What agents must be told."""
     return [
@@ -123,6 +168,7 @@ def agent_notice(policy: Policy) -> list[str]:
         if policy.voice
         else _("Feelings are read in the caller’s words only. Your own voice is never read for emotion."),
         _("Your words and the timing are scored for how they answer the caller."),
+        *audio_sentence(policy),
         _("You see every score that your supervisor sees, and who looked at your calls."),
         _("Cues come to you alone, you can mute them and say that one was wrong.")
         if policy.cues

@@ -15,18 +15,16 @@ from uuid import UUID
 import structlog
 from django.conf import settings
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, ForeignObjectRel, Model, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from calls import intake, keeping, policy, trends
+from calls import auditing, intake, keeping, policy, transcripts, trends
 from calls.buffer import ledger
-from calls.choices import CallStatus, Kept, RecordingState
+from calls.choices import CallStatus, Did, Kept, RecordingState
 from calls.models import (
     Alert,
     Appeal,
     Call,
-    CallFact,
-    CallOutcome,
     CallQuerySet,
     CoverageBlock,
     Message,
@@ -48,8 +46,30 @@ BATCH = 200
 MOST_BATCHES = 50
 """In one run; the next goes on."""
 MEASURED = (Turn, VoiceWindow, Speech, Moment, Nudge, CoverageBlock)
-WORDY = frozenset({"quote", "text", "what", "about", "standing", "label"})
-"""Keys of derived documents under which a caller's words may stand."""
+WORDS: dict[type[Model], dict[str, Any]] = {
+    Turn: {"text": "", "words": []},
+    Alert: {"quote": "", "resolution": ""},
+    Recording: {"name": "", "reason": ""},
+    Review: {"comment": "", "answer": ""},
+    Appeal: {"reason": "", "decided_reason": ""},
+    Message: {},
+    Note: {},
+    TurnLabel: {},
+}
+"""Rows about a call under which words stand, and what those fields become; {}: the whole row goes.
+
+What people write about a call may quote it, so it goes with the call's words. `tests/calls/test_purge.py`
+walks all models: a text field that is neither here nor said to be ours fails it.
+"""
+PLAIN = frozenset({
+    "id", "agent", "initials", "name", "queue", "source", "team_name", "status", "started_at", "ended_at",
+    "scored_at", "risk", "reason", "state", "not_scored", "consent", "met", "missing", "notes", "rubric",
+    "engine",
+})  # fmt: skip
+"""Keys of derived documents whose texts are ours: closed lists, names, times, sentences without a quote.
+Every other text in them goes with the transcript."""
+QUOTING = ("why", "reasons")
+"""Lists of sentences that quote: they go whole."""
 Counts = Mapping[str, int]
 
 
@@ -76,18 +96,21 @@ def cutoff(kind: str, now: datetime | None = None) -> datetime:
     return (now or timezone.now()) - timedelta(days=policy.current().days(kind))
 
 
-def purge_due(now: datetime | None = None) -> list[Purge]:
-    """Everything that is due, in batches; harmless twice. One class that fails holds up no other."""
+def purge_due(now: datetime | None = None, user: User | None = None) -> list[Purge]:
+    """Everything that is due, in batches; harmless twice. One class that fails holds up no other.
+
+    `user`: who asked for it; housekeeping does without.
+    """
     done = []
     for kind in policy.LADDER:
         try:
-            done += purge(kind, now)
+            done += purge(kind, now, user)
         except Exception:
             log.exception("purge failed", kind=kind)
     return done
 
 
-def purge(kind: Kept, now: datetime | None = None) -> list[Purge]:
+def purge(kind: Kept, now: datetime | None = None, user: User | None = None) -> list[Purge]:
     done = []
     for _ in range(MOST_BATCHES):
         ids = sorted(
@@ -95,7 +118,7 @@ def purge(kind: Kept, now: datetime | None = None) -> list[Purge]:
         )
         if not ids:
             break
-        done.append(_purge(kind, ids, before=cutoff(kind, now)))
+        done.append(_purge(kind, ids, before=cutoff(kind, now), user=user))
     return done
 
 
@@ -112,6 +135,8 @@ def _purge(kind: Kept, ids: Sequence[str], **said: Any) -> Purge:
     proof = Purge.objects.create(
         kind=kind, calls=len(ids), deleted=deleted, left=left(kind, ids), digest=digest, **said
     )
+    if proof.user and kind != Kept.SUBJECT:  # of an erasure its page says why
+        auditing.record(proof.user, Did.PURGED, proof, {}, {"calls": proof.calls})
     if not proof.is_proven:
         log.error("a purge left something behind", kind=kind, left=proof.left)
     return proof
@@ -125,28 +150,46 @@ def _audio(ids: Sequence[str]) -> Counter[str]:
     for pk in ids:
         keeping.forget(pk)
         gone["redis"] += ledger().forget(pk)
+        transcripts.forget(ledger().client, pk)
     for recording in uploads(ids):
         intake.forget(recording)
     return gone + _mark(ids, Kept.AUDIO)
 
 
 def _transcript(ids: Sequence[str]) -> Counter[str]:
-    of = {"call_id__in": ids}
-    gone = Counter[str](turn=Turn.objects.filter(**of).exclude(text="").count())
+    _mark(ids, Kept.TRANSCRIPT)  # first: only then does the database let go of a review's comment
+    gone = Counter[str]()
+    for model, fields in WORDS.items():
+        gone[str(model._meta.model_name)] = _unword(_of(model, ids), fields)
     with connection.cursor() as cursor:
-        cursor.execute(UNWORD, [list(ids)])
-    Alert.objects.filter(**of).update(quote="", resolution="")
-    for model in (Message, Note, TurnLabel):
-        gone[model.__name__.lower()] = model.objects.filter(**of).delete()[0]
-    Recording.objects.filter(call_id__in=ids).update(name="", reason="")
+        cursor.execute(UNQUOTE, [list(ids)])
     _unword_documents(ids)
-    return gone + _audio(ids) + _mark(ids, Kept.TRANSCRIPT)
+    return gone + _audio(ids)
 
 
-UNWORD = """
-UPDATE calls_turn SET text = '', words = '[]', cues = coalesce(
-    (SELECT jsonb_agg(cue || '{"quote": ""}') FROM jsonb_array_elements(cues) cue), '[]')
+def _of(model: type[Model], ids: Sequence[str]) -> QuerySet[Any]:
+    return model._default_manager.filter(call_id__in=ids)
+
+
+def _unword(rows: QuerySet[Any], fields: Mapping[str, Any]) -> int:
+    if not fields:
+        return rows.delete()[0]
+    return rows.exclude(**fields).update(**fields)
+
+
+UNQUOTE = """
+UPDATE calls_turn SET cues = coalesce((SELECT jsonb_agg(
+    (SELECT jsonb_object_agg(part.key, CASE
+        WHEN part.key IN ('label', 'source')
+            OR jsonb_typeof(part.value) IN ('number', 'boolean', 'null') THEN part.value
+        ELSE '""' END)
+     FROM jsonb_each(cue) part)) FROM jsonb_array_elements(cues) cue), '[]')
 WHERE call_id = ANY(%s::uuid[])
+"""
+QUOTED = """
+EXISTS (SELECT 1 FROM jsonb_array_elements(cues) cue, jsonb_each(cue) part
+    WHERE part.key NOT IN ('label', 'source')
+    AND jsonb_typeof(part.value) NOT IN ('number', 'boolean', 'null') AND part.value <> '""')
 """
 
 
@@ -205,17 +248,13 @@ def _unword_documents(ids: Sequence[str]) -> None:
         call.save(update_fields=["tile", "view", "final", "label"])
 
 
-def wordless(doc: Any) -> Any:
-    """A derived document without what was said: quotes, summaries, and reasons that quote."""
+def wordless(doc: Any, key: str = "") -> Any:
+    """A derived document without what was said: numbers stay, and texts under keys that are PLAIN."""
     if isinstance(doc, dict):
-        return {
-            k: _blank(v) if k in WORDY or k in ("why", "reasons") else wordless(v) for k, v in doc.items()
-        }
-    return [wordless(item) for item in doc] if isinstance(doc, list) else doc
-
-
-def _blank(value: Any) -> Any:
-    return [] if isinstance(value, list) else "" if isinstance(value, str) else wordless(value)
+        return {k: [] if k in QUOTING else wordless(v, k) for k, v in doc.items()}
+    if isinstance(doc, list):
+        return [wordless(item, key) for item in doc]
+    return "" if isinstance(doc, str) and key not in PLAIN else doc
 
 
 # --- looking afterwards ---------------------------------------------------------------------------------
@@ -223,30 +262,41 @@ def _blank(value: Any) -> Any:
 
 def left(kind: str, ids: Sequence[str]) -> dict[str, int]:
     """How much of the class is still found of these calls, by place."""
-    of = {"call_id__in": ids}
     found = {
         "redis": sum(len(ledger().keys_of(pk)) for pk in ids),
         "disk": sum(_files(pk) for pk in ids),
     }
     if kind in (Kept.TRANSCRIPT, Kept.FEATURES):
-        found["postgresql"] = (
-            Turn.objects.filter(**of).exclude(text="", words=[]).count()
-            + Turn.objects.filter(**of).extra(where=[QUOTED]).count()
-            + Alert.objects.filter(**of).exclude(quote="", resolution="").count()
-            + Message.objects.filter(**of).count()
-            + Note.objects.filter(**of).count()
-        )
+        found["postgresql"] = words_left(ids)
     if kind == Kept.FEATURES:
-        found["postgresql"] += sum(model.objects.filter(**of).count() for model in MEASURED)  # type: ignore[attr-defined]
+        found["postgresql"] += sum(_of(model, ids).count() for model in MEASURED)
     if kind in (Kept.SCORES, Kept.SUBJECT):
         keys = [UUID(pk) for pk in ids]
-        rest = CallFact.objects.filter(call_id__in=keys).count()
-        rest += CallOutcome.objects.filter(call_id__in=keys).count()
-        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + rest
+        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + rows_left(keys)
     return found
 
 
-QUOTED = "EXISTS (SELECT 1 FROM jsonb_array_elements(cues) cue WHERE cue->>'quote' <> '')"
+def words_left(ids: Sequence[str]) -> int:
+    """Rows and documents of these calls that still hold somebody's words."""
+    rows = sum(_of(model, ids).exclude(**fields).count() if fields else _of(model, ids).count()
+               for model, fields in WORDS.items())  # fmt: skip
+    quoted = Turn.objects.filter(call_id__in=ids).extra(where=[QUOTED]).count()
+    return rows + quoted + sum(map(_has_words, Call.objects.filter(pk__in=ids)))
+
+
+def _has_words(call: Call) -> bool:
+    documents = (call.tile, call.view, call.final)
+    return call.label != "" or any(wordless(doc) != doc for doc in documents)
+
+
+def rows_left(keys: Sequence[UUID]) -> int:
+    """Rows of any table that refer to one of these calls."""
+    found = 0
+    for relation in Call._meta.get_fields(include_hidden=True):
+        if isinstance(relation, ForeignObjectRel):
+            rows = relation.related_model._base_manager
+            found += rows.filter(**{f"{relation.field.name}__in": keys}).count()
+    return found
 
 
 def _files(call_id: str) -> int:

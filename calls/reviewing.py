@@ -19,9 +19,9 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext
 
-from calls import access, trends
-from calls.choices import SHOW_MACHINE, CallStatus, Role
-from calls.models import Appeal, CalibrationSession, Call, Look, Review, User
+from calls import access, auditing, trends
+from calls.choices import SHOW_MACHINE, CallStatus, Did, Role
+from calls.models import Appeal, CalibrationSession, Call, Look, Review, Team, User
 from calls.models.reviews import Decision, within_window
 from scoring.agreement import Agreement, Pair, agreement
 from scoring.types import HELPING, Behaviour
@@ -195,6 +195,7 @@ def appeal(call: Call, review: Review | None, agent: User, reason: str) -> Appea
     try:
         with transaction.atomic():
             made = Appeal.objects.create(call=call, review=review, agent=agent, reason=reason, before=before)
+            auditing.record(agent, Did.CREATED, made, {}, {"value": before})
             trends.learn(call.pk)
     except IntegrityError as error:
         raise BadReview(gettext("An appeal is open on this call. Wait for its decision.")) from error
@@ -256,6 +257,9 @@ def decide(made: Appeal, user: User, decision: str, reason: str, after: float | 
         )
         if not done:
             raise BadReview(gettext("Somebody has decided this appeal already."))
+        auditing.record(
+            user, Did.DECIDED, made, {"value": made.before}, {"value": value, "decision": decision}
+        )
         trends.learn(made.call_id)
 
 
@@ -289,6 +293,24 @@ def with_each_other(by_call: Mapping[UUID, Sequence[Review]], name: str) -> list
 
 
 # --- calibration -------------------------------------------------------------------------------
+
+
+def open_session(actor: User, team: Team, name: str, calls: Iterable[UUID]) -> CalibrationSession:
+    """All supervisors of the team score these calls, and whoever opens it."""
+    with transaction.atomic():
+        made = CalibrationSession.objects.create(name=name, team=team)
+        made.calls.set(Call.objects.filter(pk__in=calls))
+        made.reviewers.set({*team.supervisors.filter(is_active=True), actor})
+        auditing.record(actor, Did.CREATED, made, {}, {"team": team.name, "calls": made.calls.count()})
+    return made
+
+
+def close_session(actor: User, session: CalibrationSession) -> None:
+    """Once; what everybody gave is shown from then on."""
+    with transaction.atomic():
+        open_still = CalibrationSession.objects.filter(pk=session.pk, closed_at=None)
+        if open_still.update(closed_at=timezone.now()):
+            auditing.record(actor, Did.CLOSED, session)
 
 
 def is_revealed(session: CalibrationSession) -> bool:

@@ -27,8 +27,9 @@ class Refused(ValueError):
 
 
 def scopes_for(user: User) -> list[Scope]:
-    """Agents answer no alerts and send no calls; everything else is narrowed by what each person may see."""
-    return [scope for scope in Scope if scope not in (Scope.ACT, Scope.FEED) or access.may_see_floor(user)]
+    """Agents answer no alerts, send no calls, speak for no callers; each sees what they may anyway."""
+    not_agents = (Scope.ACT, Scope.FEED, Scope.CONSENT)
+    return [scope for scope in Scope if scope not in not_agents or access.may_see_floor(user)]
 
 
 def make(owner: User, name: str, scopes: Sequence[str], days: int) -> tuple[ApiToken, str]:

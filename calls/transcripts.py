@@ -124,6 +124,11 @@ return taken
 """
 
 
+def forget(client: redis.Redis, call_id: str) -> None:
+    """Nothing is owed for it any more. Its own keys go with all that name the call."""
+    client.zrem("wordy", call_id)
+
+
 def put(client: redis.Redis, call_id: str, said: Sequence[Said]) -> int:
     """Owed from now on; how many of them: past MOST_TURNS of a call none. redis.RedisError."""
     return cast(int, client.eval(PUT, 0, *_arguments(call_id, said)))

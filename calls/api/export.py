@@ -14,7 +14,7 @@ from rest_framework.renderers import BaseRenderer, JSONRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from calls import access, exports, policy, reviewing
+from calls import access, auditing, exports, policy, reviewing
 from calls.api.pages import only_known
 from calls.api.problems import TooMuch
 from calls.api.rights import person
@@ -63,6 +63,10 @@ class Export(APIView):
         n = exports.facts(wanted).count()
         if n > MOST_ROWS:
             raise TooMuch(f"These are {n} calls; at most {MOST_ROWS} at once: ask for a shorter span.")
+        auditing.exported(
+            person(request), f"calls.{kind}", first=str(wanted.first), last=str(wanted.last), rows=n,
+            named=wanted.named, by="API",
+        )  # fmt: skip
         content_type, write = KINDS[kind]
         name = f"calls-{wanted.first}-{wanted.last}.{kind}"
         headers = {"Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,16 +18,16 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from calls import access, reservations, transcripts
+from calls import access, consent, helping, reservations, transcripts
 from calls.api.pages import only_known
 from calls.api.problems import Away, Conflict
 from calls.api.rights import person
-from calls.choices import Protocol, Scope
+from calls.choices import Protocol, Said, Scope
 from calls.ingest import auth
 from calls.ingest.audiosocket import RATES_HZ
 from calls.ingest.wires import WIRES
 from calls.ingest.words import texts
-from calls.models import Source
+from calls.models import Call, Source
 from scoring.types import Channel
 
 WITH_FORMS = (JSONParser, FormParser)
@@ -82,6 +83,72 @@ class Taken(serializers.Serializer[Any]):
     taken = serializers.IntegerField()
 
 
+class Saying(serializers.Serializer[Any]):
+    said = serializers.ChoiceField(
+        choices=Said.choices, help_text="notice: the caller was told; yes: agreed; no: objected, for good."
+    )
+
+
+class SayingOf(Saying):
+    source = serializers.SlugField(max_length=60)
+    call_ref = serializers.CharField(max_length=120, help_text="The phone system's name for the call.")
+
+
+class Noted(serializers.Serializer[Any]):
+    call = serializers.UUIDField()
+    consent = serializers.ChoiceField(choices=["", "asked", "no"], help_text="As in the call, from now on.")
+
+
+def _note(request: Request, call: Call, said: Any) -> Response:
+    try:
+        consent.note(call, person(request), said, how="api")
+    except helping.BadRequest as wrong:
+        raise Conflict(str(wrong)) from None
+    call.refresh_from_db()
+    return Response({"call": call.pk, "consent": call.consent})
+
+
+class Consent(APIView):
+    """What a call's caller was told or said of being analysed; in force from the next half second on."""
+
+    scope = Scope.CONSENT
+
+    @extend_schema(request=Saying, responses=Noted, operation_id="calls_consent")
+    def post(self, request: Request, call_id: Any) -> Response:
+        only_known(request.query_params, frozenset())
+        call = access.get_call_or_404(person(request), call_id)
+        asked = Saying(data=request.data)
+        asked.is_valid(raise_exception=True)
+        return _note(request, call, asked.validated_data["said"])
+
+
+class ConsentByRef(APIView):
+    """The same by the phone system's own name for the call: of several, the newest."""
+
+    scope = Scope.CONSENT
+
+    @extend_schema(request=SayingOf, responses=Noted, operation_id="consent_tell")
+    def post(self, request: Request) -> Response:
+        only_known(request.query_params, frozenset())
+        asked = SayingOf(data=request.data)
+        asked.is_valid(raise_exception=True)
+        call = _call_of(request, asked.validated_data)
+        return _note(request, call, asked.validated_data["said"])
+
+
+def _call_of(request: Request, said: Mapping[str, Any]) -> Call:
+    """The newest call of that name, of a team that who asks watches; else 404."""
+    calls = access.visible_calls(person(request)).filter(
+        source__slug=said["source"],
+        external_ref=said["call_ref"],
+        team__in=access.visible_teams(person(request)),
+    )
+    call = calls.order_by("-started_at").first()
+    if call is None:
+        raise Http404
+    return call
+
+
 class Transcripts(APIView):
     """What the platform transcribed, in place of our own ears, while the call runs or after it."""
 
@@ -97,14 +164,7 @@ class Transcripts(APIView):
             turns = [transcripts.turn_of(turn, f"turn {n}") for n, turn in enumerate(said["turns"], 1)]
         except transcripts.NotATurn as wrong:
             raise ValidationError({"turns": str(wrong)}) from None
-        calls = access.visible_calls(person(request)).filter(
-            source__slug=said["source"],
-            external_ref=said["call_ref"],
-            team__in=access.visible_teams(person(request)),
-        )
-        call = calls.order_by("-started_at").first()
-        if call is None:
-            raise Http404
+        call = _call_of(request, said)
         if not call.given_words:
             raise Conflict(
                 "We transcribe this call ourselves: its source must say beforehand that it sends its own."

@@ -45,6 +45,8 @@ urlpatterns = [
     path("calls/<uuid:call_id>/", calls.OneCall.as_view()),
     path("calls/<uuid:call_id>/timeline", calls.Timeline.as_view()),
     path("calls/<uuid:call_id>/turns/", calls.Turns.as_view()),
+    path("calls/<uuid:call_id>/consent", feeding.Consent.as_view()),
+    path("consent", feeding.ConsentByRef.as_view()),
     path("alerts/", calls.Alerts.as_view()),
     path("alerts/<int:pk>/acknowledge", calls.Acknowledge.as_view()),
     path("alerts/<int:pk>/resolve", calls.Resolve.as_view()),

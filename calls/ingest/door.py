@@ -19,7 +19,7 @@ from functools import partial
 import structlog
 from django.conf import settings
 
-from calls import metrics, record, transcripts
+from calls import consent, helping, metrics, record, transcripts
 from calls.access import MediaSource
 from calls.ingest import auth
 from calls.ingest.formats import Converter
@@ -29,6 +29,7 @@ from calls.ingest.sources import Unknowable
 from calls.ingest.words import (
     Audio,
     Begin,
+    Consent,
     Dtmf,
     Ignored,
     Malformed,
@@ -59,6 +60,8 @@ OPEN_TRIES_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
 """Waits before each try to open the call's row: a database that restarts costs no call."""
 END_TRIES = 40
 STREAM_REF_TTL_S = 6 * 3600
+MOST_CONSENTS = 20
+"""That one stream may say of its caller."""
 MOST_TOLD = 500
 """Turns of a platform's transcript that may wait in memory."""
 EARLY_MS = 20_000
@@ -143,6 +146,8 @@ class Line:
         self._early: deque[tuple[Audio | Skip, int]] | None = deque() if alone else None
         self._early_ms = 0.0
         self._purging: set[asyncio.Task[None]] = set()
+        self._consents: list[asyncio.Task[None]] = []
+        self._noting = asyncio.Lock()  # one after the other, as they were said
         hub.join(self.stream)
         self._opening = asyncio.create_task(self._open(datetime.now(UTC)))
 
@@ -176,6 +181,8 @@ class Line:
             self._told(said)
         elif isinstance(said, Trouble):
             self._trouble(said)
+        elif isinstance(said, Consent):
+            self._consent(said)
         elif isinstance(said, Ignored):
             self.counters.ignored += 1
 
@@ -193,8 +200,9 @@ class Line:
             raise Refused(POLICY, "faster than real time")
         if self.session.too_long(_now_ms()):
             raise Refused(POLICY, "call too long")
-        if self._opening.done():
-            self._opening.result()
+        for task in (self._opening, *self._consents):
+            if task.done():
+                task.result()
 
     @property
     def counters(self) -> Counters:
@@ -260,6 +268,29 @@ class Line:
             self._troubles.append(
                 f"The phone system reported error {said.code}: {said.reason or 'no words'}."
             )
+
+    def _consent(self, said: Consent) -> None:
+        if len(self._consents) >= MOST_CONSENTS:
+            self.counters.ignored += 1
+            return
+        self._consents.append(asyncio.create_task(self._note(said)))
+
+    async def _note(self, said: Consent) -> None:
+        """Into the call's row. Refused where that cannot be: no caller is analysed whose answer got lost."""
+        async with self._noting:
+            await self._opening
+            call_id = self.stream.call_id
+            for wait_s in OPEN_TRIES_S:
+                await asyncio.sleep(wait_s)
+                try:
+                    await self.hub.database(lambda: consent.from_stream(call_id, said.said))
+                    return
+                except helping.BadRequest as wrong:
+                    log.warning("consent not noted", call=call_id, said=said.said, why=str(wrong))
+                    return
+                except Exception:
+                    log.exception("could not note consent", call=call_id)
+        raise Refused(BROKEN, "no database")
 
     def _malformed(self) -> None:
         self.counters.malformed += 1
@@ -435,6 +466,7 @@ class Line:
                 await asyncio.gather(*self._purging)
             if self._telling:
                 await self._telling
+            await asyncio.gather(*self._consents, return_exceptions=True)
             if not stream.call_id:
                 stream.drop_oldest(0)
                 return

@@ -12,10 +12,12 @@ from typing import Any
 import orjson
 
 from calls import transcripts
+from calls.choices import Said as CallerSaid
 from calls.ingest.formats import FormatError, read_format
 from calls.ingest.words import (
     Audio,
     Begin,
+    Consent,
     Dtmf,
     End,
     Handshake,
@@ -98,6 +100,8 @@ class Talk:
             return (Dtmf(),)
         if kind == "turn":
             return self._turn(message)
+        if kind == "consent":
+            return self._consent(message)
         return (End(),) if kind == "stop" else (Ignored(),)
 
     def _start(self, message: dict[str, Any]) -> Iterable[Said]:
@@ -131,6 +135,13 @@ class Talk:
             return (Told(transcripts.turn_of(message)),)
         except transcripts.NotATurn as wrong:
             return (Malformed(str(wrong)), Say(_json(type="warning", message=str(wrong))))
+
+    def _consent(self, message: dict[str, Any]) -> Iterable[Said]:
+        said = message.get("said")
+        if isinstance(said, str) and said in CallerSaid.values:
+            return (Consent(CallerSaid(said)),)
+        words = f"consent: said must be one of {', '.join(CallerSaid.values)}, not {str(said)[:40]!r}"
+        return (Malformed(words), Say(_json(type="warning", message=words)))
 
     def _ms(self, samples: int) -> int:
         return samples * 1000 // self.rate_hz

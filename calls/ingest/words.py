@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
+from calls.choices import Said as CallerSaid
 from calls.ingest.formats import AudioFormat
 from scoring import given
 
@@ -81,6 +82,12 @@ class Trouble(NamedTuple):
     """Its own words."""
 
 
+class Consent(NamedTuple):
+    """What the caller was told, or answered, about being analysed."""
+
+    said: CallerSaid
+
+
 class Ignored(NamedTuple):
     """Nothing that concerns us."""
 
@@ -101,7 +108,20 @@ class End(NamedTuple):
 
 
 Said = (
-    Begin | Audio | Say | Pause | Resume | Skip | Dtmf | Told | Trouble | Ignored | Malformed | Unusable | End
+    Begin
+    | Audio
+    | Say
+    | Pause
+    | Resume
+    | Skip
+    | Dtmf
+    | Told
+    | Trouble
+    | Consent
+    | Ignored
+    | Malformed
+    | Unusable
+    | End
 )
 
 

@@ -27,6 +27,9 @@ class User(AbstractUser):
     team = models.ForeignKey(Team, on_delete=models.SET_NULL, null=True, blank=True, related_name="agents")
     supervises = models.ManyToManyField(Team, blank=True, related_name="supervisors")
 
+    erased_at = models.DateTimeField(
+        null=True, blank=True, editable=False, help_text="When the name was erased, for good."
+    )
     session_stamp = models.CharField(max_length=16, blank=True, help_text="A new one ends all sessions.")
 
     def _get_session_auth_hash(self, secret: Any = None) -> str:

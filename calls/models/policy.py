@@ -55,7 +55,9 @@ class ConsentEvent(models.Model):
 
     call = models.ForeignKey(Call, on_delete=models.CASCADE, related_name="consents")
     said = models.CharField(max_length=8, choices=Said.choices)
-    how = models.CharField(max_length=20, help_text="source: from the phone system; person: noted by `user`.")
+    how = models.CharField(
+        max_length=20, help_text="source: from the phone system; person, api: noted by `user`."
+    )
     user = models.ForeignKey(
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )

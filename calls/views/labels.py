@@ -15,7 +15,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from calls import access, helping, labelling, refitting
+from calls import access, auditing, helping, labelling, policy, refitting
 from calls.choices import Kept, LookKind
 from calls.models import Call, RefitRun, TurnLabel, User
 from calls.views.act import act
@@ -165,7 +165,10 @@ def labels(request: HttpRequest) -> HttpResponse:
 @require_safe
 def labels_csv(request: HttpRequest) -> HttpResponse:
     headers = {"Content-Disposition": 'attachment; filename="labels.csv"'}
-    content = labelling.as_csv(_visible(request))
+    rows, locked = _visible(request), policy.current().hr_lock
+    assert isinstance(request.user, User)
+    auditing.exported(request.user, "labels.csv", rows=rows.count(), locked=locked)
+    content = labelling.as_csv(rows, locked)
     return HttpResponse(content, content_type="text/csv; charset=utf-8", headers=headers)
 
 

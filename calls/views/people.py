@@ -19,6 +19,7 @@ from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils import timezone
 from django.utils.encoding import force_bytes
 from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
 from django.utils.translation import gettext as _
@@ -27,7 +28,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from calls import auditing, forgotten, logins, second_factor
+from calls import auditing, forgotten, leaving, logins, own_data, policy, second_factor
 from calls import people as persons
 from calls.choices import Did, Role
 from calls.models import Change, Team, User
@@ -99,6 +100,8 @@ def person(request: HttpRequest, pk: int | None = None) -> HttpResponse:
     """Edit somebody; without `pk`, make somebody new."""
     actor = admin_of(request)
     user = get_object_or_404(User, pk=pk) if pk is not None else User()
+    if request.method == "POST" and user.erased_at is not None:
+        raise Http404("Erased people stay as they are.")
     form = persons.PersonForm(request.POST or None, instance=user, actor=actor)
     if request.method == "POST" and form.is_valid():
         try:
@@ -119,6 +122,38 @@ def person(request: HttpRequest, pk: int | None = None) -> HttpResponse:
         "link": request.session.pop(f"link {pk}", "") if request.method == "GET" else "",
     }
     return render(request, "people/person.html", context)
+
+
+@for_admins
+@require_POST
+def erase(request: HttpRequest, pk: int) -> HttpResponse:
+    """The name of somebody who has left, for good; what their calls add up to stays."""
+    user = get_object_or_404(User, pk=pk)
+    try:
+        leaving.erase(admin_of(request), user, request.POST.get("typed", ""))
+    except leaving.Refused as refused:
+        messages.error(request, str(refused))
+    else:
+        messages.success(request, _("The name is gone. It cannot be brought back."))
+    return redirect("person", pk)
+
+
+@for_admins
+@require_POST
+def data(request: HttpRequest, pk: int) -> HttpResponse:
+    """All that is kept about somebody who cannot log in to take it, to be handed over to that person."""
+    actor, user = admin_of(request), get_object_or_404(User, pk=pk)
+    reason = " ".join(request.POST.get("reason", "").replace("\0", "").split())[:200]
+    if user.is_active and policy.current().hr_lock:
+        messages.error(request, _("{user} can log in and take it from the policy page.").format(user=user))
+    elif not reason:
+        messages.error(request, _("Say who asked for it and why: it stays in the audit log."))
+    else:
+        auditing.exported(actor, "data.zip", agent=str(user), reason=reason)
+        content = own_data.archive(user, timezone.now().date())
+        headers = {"Content-Disposition": f'attachment; filename="person-{user.pk}.zip"'}
+        return HttpResponse(content, content_type="application/zip", headers=headers)
+    return redirect("person", pk)
 
 
 @for_admins
@@ -207,6 +242,7 @@ def import_csv(request: HttpRequest) -> HttpResponse:
 @for_admins
 @require_safe
 def export_csv(request: HttpRequest) -> HttpResponse:
+    auditing.exported(admin_of(request), "people.csv")
     headers = {"Content-Disposition": 'attachment; filename="people.csv"'}
     return HttpResponse(persons.exported(), content_type="text/csv; charset=utf-8", headers=headers)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -82,8 +83,10 @@ def policy(request: HttpRequest) -> HttpResponse:
     now = policies.current()
     if request.method == "POST" and not user.is_admin:
         raise Http404
-    form = PolicyForm(request.POST or None, initial=_initial(now)) if user.is_admin else None
-    if form is not None and request.method == "POST" and form.is_valid():
+    loaded = policies.profile(request.POST.get("region", "")) if "load" in request.POST else {}
+    given = None if loaded else request.POST or None
+    form = PolicyForm(given, initial=_initial(now) | loaded) if user.is_admin else None
+    if form is not None and given is not None and form.is_valid():
         made = form.save(commit=False)
         made.author = user
         with transaction.atomic():
@@ -96,6 +99,8 @@ def policy(request: HttpRequest) -> HttpResponse:
         "policy": now,
         "factor": [str(Role(role).label) for role in now.second_factor if role in Role.values],
         "form": form,
+        "loaded": Region(loaded["region"]).label if loaded else "",
+        "profiles": policies.PROFILES,
         "kept": [(kind.label, WHAT[kind], policies.in_days(now.days(kind))) for kind in policies.LADDER],
         "limits": _limits(),
         "caller": policies.caller_notice(now),
@@ -138,7 +143,7 @@ def _purges() -> list[dict[str, Any]]:
 def purge_now(request: HttpRequest) -> HttpResponseRedirect:
     if not (isinstance(request.user, User) and request.user.is_admin):
         raise Http404
-    done = retention.purge_due()
+    done = retention.purge_due(user=request.user)
     total = sum(row.calls for row in done)
     messages.success(
         request,
@@ -220,6 +225,8 @@ def export_call(request: HttpRequest, call_id: UUID) -> HttpResponse:
     if (warning := first(request, call, user)) is not None:
         return warning
     helping.look(call, user, LookKind.COPY)
+    digest = hashlib.sha256(str(call.pk).encode()).hexdigest()  # as in the log of deletions
+    auditing.exported(user, "call.zip", digest=digest)
     name = f"call-{call.pk}.zip"
     disposition = {"Content-Disposition": f'attachment; filename="{name}"'}
     return HttpResponse(subjects.copy(call), content_type="application/zip", headers=disposition)

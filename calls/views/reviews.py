@@ -334,9 +334,7 @@ def new_session(request: HttpRequest) -> HttpResponse:
         return reviews_again(
             request, gettext("No finished call of this team is left that you have not seen.")
         )
-    made = CalibrationSession.objects.create(name=name, team=team)
-    made.calls.set(Call.objects.filter(pk__in=chosen))
-    made.reviewers.set({*team.supervisors.filter(is_active=True), user})
+    made = reviewing.open_session(user, team, name, chosen)
     return redirect("session", pk=made.pk)
 
 
@@ -349,7 +347,7 @@ def session(request: HttpRequest, pk: int) -> HttpResponse:
     takes_part = found.reviewers.filter(pk=user.pk).exists()
     trouble = ""
     if request.method == "POST" and request.POST.get("do") == "close":
-        CalibrationSession.objects.filter(pk=pk, closed_at=None).update(closed_at=timezone.now())
+        reviewing.close_session(user, found)
         return redirect("session", pk=pk)
     if request.method == "POST" and takes_part:
         call = found.calls.filter(pk=request.POST.get("call", "")).first() if is_uuid(request) else None

@@ -49,8 +49,9 @@ def rubrics(request: HttpRequest) -> HttpResponse:
             raise Http404
         team = request.POST.get("team", "")
         wanted = get_object_or_404(Team, pk=_number(team))
+        assert isinstance(request.user, User)
         try:
-            return redirect("rubric_draft", drafting.own_rubric(wanted).pk)
+            return redirect("rubric_draft", drafting.own_rubric(request.user, wanted).pk)
         except drafting.Refused as refused:
             messages.error(request, str(refused))
             return redirect("rubrics")
@@ -157,7 +158,7 @@ def act(request: HttpRequest, found: Rubric, do: str, text: str, revision: int) 
         messages.success(request, _("Called off. Its text is the draft again."))
         return redirect("rubric", found.pk)
     if do == "discard":
-        drafting.discard(found, revision)
+        drafting.discard(found, user, revision)
         messages.success(request, _("The draft is gone."))
         return redirect("rubric", found.pk)
     saved = drafting.save(found, user, text, revision)

@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls import access, own_data, policy, reviewing, rollups, trends
+from calls import access, auditing, own_data, policy, reviewing, rollups, trends
 from calls.choices import Role
 from calls.models import Call, User
 from calls.rollups import Quartiles, Trend
@@ -107,7 +107,9 @@ def agent_trends(request: HttpRequest, pk: int) -> HttpResponse:
 @login_required
 @never_cache
 def my_csv(request: HttpRequest) -> HttpResponse:
-    return agent_csv(own_account(request))
+    agent = own_account(request)
+    auditing.exported(agent, "trends.csv")
+    return agent_csv(agent)
 
 
 @login_required
@@ -117,6 +119,8 @@ def agent_trends_csv(request: HttpRequest, pk: int) -> HttpResponse:
     if is_locked(request, agent):
         words = gettext("The policy locks agents’ figures: only the agent can take them out of the system.")
         return HttpResponseForbidden(words, content_type="text/plain; charset=utf-8")
+    assert isinstance(request.user, User)  # outsiders got a 404
+    auditing.exported(request.user, "trends.csv", agent=str(agent))
     return agent_csv(agent)
 
 
@@ -127,6 +131,7 @@ def my_data(request: HttpRequest) -> HttpResponse:
     """All that is kept about the agent who asks, as a zip."""
     agent = own_account(request)
     headers = {"Content-Disposition": f'attachment; filename="{agent.get_username()}.zip"'}
+    auditing.exported(agent, "data.zip")
     content = own_data.archive(agent, timezone.now().date())
     return HttpResponse(content, content_type="application/zip", headers=headers)
 

@@ -100,6 +100,10 @@ class CallStream:
         turn = {"type": "turn", "channel": channel, "start_ms": start_ms, "end_ms": end_ms, "text": text}
         await self._say(json.dumps(turn | {"confidence": confidence}))
 
+    async def consent(self, said: str) -> None:
+        """What the caller was told ("notice") or answered ("yes", "no") about being analysed."""
+        await self._say(json.dumps({"type": "consent", "said": said}))
+
     async def pause(self, since_sample: int | None = None) -> None:
         """Nothing from now on may be kept; nor what was sent since that sample."""
         said: dict[str, Any] = {"type": "pause"}

@@ -278,7 +278,7 @@ def test_the_csv_runs_no_formula(make_call: Callable[..., Call], alice: User) ->
     call = ended(make_call, "CA1", [("customer", "=SUM(A1)"), ("agent", "+1")])
     labelling.mark(call, alice, "customer", 0, "anxiety")
     labelling.mark(call, alice, "agent", 4000, ["own"])
-    rows = list(csv.DictReader(io.StringIO(labelling.as_csv(TurnLabel.objects.all()))))
+    rows = list(csv.DictReader(io.StringIO(labelling.as_csv(TurnLabel.objects.all(), locked=False))))
     assert [row["text"] for row in rows] == ["'=SUM(A1)", "'+1"] and rows[1]["behaviours"] == "own"
 
 

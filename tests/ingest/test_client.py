@@ -108,6 +108,27 @@ async def test_with_tickets_each_connection_brings_its_own(
     assert heard(row, Channel.CUSTOMER) == customer and heard(row, Channel.AGENT) == agent
 
 
+async def test_what_a_caller_says_lands_in_the_call(
+    door: Server, make_source: MakeSource, clean_redis: Any, client: ModuleType
+) -> None:
+    source, ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    async with client.CallStream(
+        f"{door.ws}/media/stream/{source.slug}/", ref, secret=source.secrets[0]
+    ) as call:
+        await call.consent("notice")
+        await call.consent("yes")
+        await call.send(woven(linear(noise(0.2, 5)), linear(noise(0.2, 6))))
+        await call.consent("perhaps")
+        await call.consent("no")
+        await call.consent("yes")
+    row = await call_named(ref, lambda c: c.end_reason == "The call ended.")
+    noted = [event async for event in row.consents.all()]
+    assert [(e.said, e.how, e.user_id) for e in noted] == [
+        ("notice", "source", None), ("yes", "source", None), ("no", "source", None),
+    ], "in order; a yes after a no does not count"  # fmt: skip
+    assert row.opted_out_at and row.opted_in_at and row.is_withheld and row.tile["consent"] == "no"
+
+
 async def test_what_the_server_refuses_is_said(
     door: Server, make_source: MakeSource, clean_redis: Any, client: ModuleType
 ) -> None:

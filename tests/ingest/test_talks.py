@@ -9,12 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from calls.choices import Said as CallerSaid
 from calls.ingest import audiohook, raw, stream
 from calls.ingest.formats import AudioFormat, Encoding
 from calls.ingest.wires import WIRES
 from calls.ingest.words import (
     Audio,
     Begin,
+    Consent,
     Dtmf,
     End,
     Handshake,
@@ -183,6 +185,21 @@ def test_our_stream() -> None:
         "message": "full",
         "retryable": True,
     }
+
+
+def test_our_stream_tells_of_consent() -> None:
+    talk = stream.Talk(shake())
+    assert list(talk.hear('{"type":"consent","said":"no"}')) == [Ignored()], "before its start it is nobody's"
+    talk.hear(json.dumps({"type": "start", "call_ref": "C", "format": "pcmu"}))
+    for said in CallerSaid:
+        assert list(talk.hear(json.dumps({"type": "consent", "said": said}))) == [Consent(said)]
+    for bad in ("NO", "", None, ["no"], 7, "x" * 900):
+        wrong, warning = talk.hear(json.dumps({"type": "consent", "said": bad}))
+        assert isinstance(wrong, Malformed) and isinstance(warning, Say)
+        told = json.loads(warning.text)
+        assert (
+            told["type"] == "warning" and "notice, yes, no" in told["message"] and len(told["message"]) < 200
+        )
 
 
 @pytest.mark.parametrize(
@@ -369,6 +386,9 @@ VALUES = (
             "2",
             "PT1S",
             "C",
+            "consent",
+            "said",
+            "no",
             1,
             2,
             8000,

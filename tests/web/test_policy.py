@@ -78,6 +78,20 @@ def test_bad_input_is_named_and_what_was_typed_stays(dana: User, field: str, val
 
 
 @pytest.mark.django_db
+def test_a_regions_beginning_is_loaded_and_not_yet_in_force(dana: User) -> None:
+    client = Client()
+    client.force_login(dana)
+    page = client.post("/policy/", {"region": "us", "load": "1", "audio_days": "3"}).content.decode()
+    assert "Loaded for United States" in page and 'name="scores_days" value="1095"' in page
+    assert not Policy.objects.exists()
+    odd = client.post("/policy/", {"region": "mars", "load": "1"})
+    assert (
+        odd.status_code == 200
+        and "Nothing was changed" in odd.content.decode()
+        and not Policy.objects.exists()
+    )
+
+
 def test_carol_finds_no_data_of_a_call(
     make_call: Callable[..., Call], carol: User, alice: User, bob: User
 ) -> None:
@@ -149,7 +163,7 @@ def test_a_page_of_a_purged_call_still_opens(full_call: Call, alice: User) -> No
 def test_an_admin_changes_the_policy_and_purges(
     page_for: Open, make_call: Callable[..., Call], dana: User
 ) -> None:
-    ended(make_call("CA1"), days=400)
+    ended(make_call("CA1"), days=800)
     Policy.objects.create(note="first", author=dana)
     for scheme, width in (("light", 1280), ("dark", 390)):
         page = page_for(dana, color_scheme=scheme, viewport={"width": width, "height": 900})
@@ -157,6 +171,8 @@ def test_an_admin_changes_the_policy_and_purges(
         assert Axe().run(page).response["violations"] == []
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     page.get_by_label("United Kingdom").check()
+    page.get_by_text("Loaded for United Kingdom.").wait_for()
+    assert page.get_by_label("Scores, days").input_value() == "730"
     page.get_by_label("Audio, days").fill("999")
     page.get_by_label("Why, for those who read this later").fill("we moved")
     page.get_by_role("button", name="Put in force").click()

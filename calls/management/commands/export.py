@@ -11,7 +11,7 @@ from typing import Any
 from django.core.management.base import BaseCommand, CommandError
 from django.utils import timezone
 
-from calls import exports, policy
+from calls import auditing, exports, policy
 from calls.models import Team
 
 
@@ -46,6 +46,10 @@ class Command(BaseCommand):
         except OSError as error:
             part.unlink(missing_ok=True)
             raise CommandError(f"{file} cannot be written: {error.strerror}.") from error
+        auditing.exported(
+            None, f"calls{file.suffix}", first=str(first), last=str(last), rows=n, named=named,
+            by="command line", team=options["team"] or None,
+        )  # fmt: skip
         self.stdout.write(f"{n} calls in {file}" + ("" if named else "; agents are not named (policy)"))
 
 
