@@ -31,6 +31,7 @@ from calls.models import (
     Nudge,
     Purge,
     Recording,
+    RubricTrial,
     Speech,
     Turn,
     TurnLabel,
@@ -140,7 +141,12 @@ def _features(ids: Sequence[str]) -> Counter[str]:
     for call in Call.objects.filter(pk__in=ids):
         call.view, call.tile = {}, call.tile | {"spark": []} if call.tile else {}
         call.save(update_fields=["view", "tile"])
-    return gone + _mark(ids, Kept.FEATURES)
+    return gone + _trials(ids) + _mark(ids, Kept.FEATURES)
+
+
+def _trials(ids: Sequence[str]) -> Counter[str]:
+    """Trials of rubrics that saw one of these calls: what they found is of the call."""
+    return Counter(rubrictrial=RubricTrial.objects.filter(calls__has_any_keys=list(ids)).delete()[0])
 
 
 def _keep_times(ids: Sequence[str]) -> None:
@@ -156,6 +162,7 @@ def _scores(ids: Sequence[str]) -> Counter[str]:
     gone = _audio(ids)
     for pk in ids:
         trends.forget(pk)
+    gone += _trials(ids)
     _, by_model = Call.objects.filter(pk__in=ids).delete()
     return gone + Counter({name.rpartition(".")[2].lower(): n for name, n in by_model.items()})
 
@@ -219,11 +226,13 @@ def left(kind: str, ids: Sequence[str]) -> dict[str, int]:
             + Note.objects.filter(**of).count()
         )
     if kind == Kept.FEATURES:
+        found["postgresql"] += RubricTrial.objects.filter(calls__has_any_keys=list(ids)).count()
         found["postgresql"] += sum(model.objects.filter(**of).count() for model in MEASURED)  # type: ignore[attr-defined]
     if kind in (Kept.SCORES, Kept.SUBJECT):
         keys = [UUID(pk) for pk in ids]
         facts = CallFact.objects.filter(call_id__in=keys)
-        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + facts.count()
+        trials = RubricTrial.objects.filter(calls__has_any_keys=list(ids))
+        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + facts.count() + trials.count()
     return found
 
 

@@ -35,6 +35,7 @@ from calls import (
     sourcing,
     transcripts,
     trends,
+    trying,
 )
 from calls.buffer import Claim, ledger
 from calls.choices import CallStatus, Outcome
@@ -49,6 +50,7 @@ SHIFT_S = 1.0
 """How long one wake-up keeps a worker, while there is work."""
 FINISH_S = 5.0
 """How long housekeeping finishes recordings before it looks at other things."""
+TRIAL_S = 1.0
 AGAIN_S = 600.0
 """A recording that could not be finished is tried again after this."""
 MADE_UP_STAYS = timedelta(hours=6)
@@ -419,6 +421,14 @@ def publish_due() -> None:
     """Rubrics whose planned time has come."""
     for version in drafting.publish_due():
         log.info("rubric published as planned", version=str(version))
+
+
+@shared_task
+def try_drafts() -> None:
+    """Rubric drafts on calls that are over, a short while at a time, so that nothing waits for a trial."""
+    until = time.monotonic() + TRIAL_S
+    while time.monotonic() < until and trying.go_on():
+        pass
 
 
 @shared_task

@@ -48,8 +48,9 @@ def nudges(
     `form` is how well the agent had been answering at each time (`EmpathyTrack.form`);
     `switched_off` holds ids of rules that agents found unhelpful (`rule_precision`).
     """
-    rules = [rule for rule in rubric.nudging.rules if rule.id not in switched_off]
-    names_all = not any(rule.state == ANY_DISTRESS for rule in rubric.nudging.rules)
+    active = [rule for rule in rubric.nudging.rules if rule.active]
+    rules = [rule for rule in active if rule.id not in switched_off]
+    names_all = not any(rule.state == ANY_DISTRESS for rule in active)
     openings = [*after_caller(talk, felt, rubric), *after_faults(talk, felt, faults, rubric)]
     out: list[NudgeCandidate] = []
     for opening in sorted(openings, key=lambda o: (o.t_ms, o.moment)):

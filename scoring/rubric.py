@@ -190,6 +190,8 @@ class NudgeRule:
     moment: str = field(default="caller-stops", metadata={"allowed": MOMENTS})
     phrases: tuple[str, ...] = ()
     """The team's playbook: up to MAX_PLAYBOOK ways to say it."""
+    active: bool = True
+    """Off: kept, and gives no cue."""
 
 
 @dataclass(frozen=True)
