@@ -23,6 +23,7 @@ from calls import (
     consent,
     delivering,
     drafting,
+    firewall_kept,
     forgotten,
     helping,
     keeping,
@@ -42,6 +43,7 @@ from calls.choices import CallStatus, Outcome
 from calls.models import HOPS_PER_BLOCK, Call, Turn
 from calls.record import Scored
 from scoring.engine import Engine, EngineError, load_engine
+from scoring.firewall import self_test
 from scoring.types import HOP_SAMPLES, CallHeard, CallWork, Channel, Samples, StreamState, StreamWork
 
 log = structlog.get_logger(__name__)
@@ -74,8 +76,19 @@ def engine() -> Engine:
 def _warm(sender: Any, **_: Any) -> None:
     """A scoring worker takes its first call only when its models are loaded and have run once."""
     if "score" in sender.app.amqp.queues.consume_from:
-        engine()
+        try_firewall()
     print("worker ready", flush=True)
+
+
+@shared_task
+def try_firewall() -> None:
+    """On the very model that this worker scores with."""
+    voice = engine().voice
+    tried = self_test(voice)
+    wrong = [one.attempt for one in tried if not one.right]
+    firewall_kept.keep(voice.version, tried)
+    if wrong:
+        log.error("the channel firewall does not hold", model=voice.version, attempts=wrong)
 
 
 @shared_task
