@@ -60,6 +60,7 @@ urlpatterns = [
     path("account/sso/login/", sso.login, {"provider_id": "sso"}, name="openid_connect_login"),
     path("account/sso/callback/", sso.callback, {"provider_id": "sso"}, name="openid_connect_callback"),
     path("people/<int:pk>/link", people.link, name="person_link"),
+    path("people/invite/", people.invite, name="invite"),
     path("people/import/", people.import_csv, name="import_people"),
     path("people.csv", people.export_csv, name="export_people"),
     path("teams/", people.teams, name="teams"),
