@@ -5,6 +5,7 @@ Knows the rows and the rubric's own checks; what a draft does to calls is `repla
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -83,14 +84,9 @@ def check(text: str) -> Checked:
     if size > MOST_BYTES:
         wrong = gettext("has {size} bytes; at most {most} are read").format(size=size, most=MOST_BYTES)
         return Checked(None, (Problem("", wrong, gettext("Shorten it.")),))
+    lines: dict[str, tuple[int, int]] = {}
     try:
-        unsafe = tuple(_unsafe(text))
-        if unsafe:
-            return Checked(None, unsafe)
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        lines: dict[str, tuple[int, int]] = {}
-        odd = tuple(_odd(node, "", lines)) if node is not None else ()
-        if odd:
+        if odd := _not_plain(text, lines):
             return Checked(None, odd)
         data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
@@ -99,9 +95,42 @@ def check(text: str) -> Checked:
         todo = gettext("Correct this value, or put it in quotes.")
         return Checked(None, (Problem("", str(error)[:300], todo),))
     try:
-        return Checked(RubricSpec.from_dict(data), ())
+        spec = RubricSpec.from_dict(data)
     except RubricError as error:
         return Checked(None, tuple(_named(said, lines) for said in error.problems))
+    hollow = tuple(_named(said, lines) for said in _hollow(spec, ""))
+    return Checked(None if hollow else spec, hollow)
+
+
+def is_plain(text: str) -> bool:
+    """Whether it is YAML of which one value can be changed without doubt which. May raise yaml.YAMLError."""
+    return len(text.encode("utf-8", "replace")) <= MOST_BYTES and not _not_plain(text, {})
+
+
+def _not_plain(text: str, lines: dict[str, tuple[int, int]]) -> tuple[Problem, ...]:
+    if unsafe := tuple(_unsafe(text)):
+        return unsafe
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    return tuple(_odd(node, "", lines)) if node is not None else ()
+
+
+def _hollow(value: Any, where: str) -> Iterator[str]:
+    """Entries without words: refused in a draft, though versions that were published with some still load."""
+    for field in dataclasses.fields(value):
+        inner, at = getattr(value, field.name), f"{where}.{field.name}" if where else field.name
+        items = inner if isinstance(inner, tuple) else ()
+        needed = field.default is dataclasses.MISSING
+        if dataclasses.is_dataclass(inner):
+            yield from _hollow(inner, at)
+        elif where.endswith("]") and isinstance(inner, str) and needed and not inner.strip():
+            yield f"{at}: must not be empty"
+        elif where.endswith("]") and isinstance(inner, tuple) and needed and not inner:
+            yield f"{at}: needs at least one"
+        for n, item in enumerate(items):
+            if dataclasses.is_dataclass(item):
+                yield from _hollow(item, f"{at}[{n}]")
+            elif isinstance(item, str) and not item.strip():
+                yield f"{at}: must not be empty"
 
 
 def _unsafe(text: str) -> Iterator[Problem]:
@@ -191,6 +220,8 @@ def _todo(wrong: str) -> str:
         return gettext("Give one of them another id.")
     if wrong.startswith("at most"):
         return gettext("Remove one.")
+    if "empty" in wrong or "at least one" in wrong:
+        return gettext("Write something, or remove the entry.")
     if "one of" in wrong:
         return gettext("Choose one of those named.")
     return gettext("Correct it as it says, then save again.")
@@ -198,10 +229,18 @@ def _todo(wrong: str) -> str:
 
 def as_text(spec: Mapping[str, Any]) -> str:
     """YAML to edit; the shipped rubric comes with its comments."""
-    if spec == default_rubric().to_dict():
+    if _is_shipped(spec):
         return DEFAULT_FILE.read_text("utf-8")
     text: str = yaml.dump(dict(spec), Dumper=_Plain, sort_keys=False, allow_unicode=True, width=100)
     return text
+
+
+def _is_shipped(spec: Mapping[str, Any]) -> bool:
+    """Also when it was stored before fields were added that it says nothing of."""
+    try:
+        return RubricSpec.from_dict(spec) == default_rubric()
+    except RubricError:
+        return False
 
 
 class _Plain(yaml.SafeDumper):
@@ -289,18 +328,27 @@ def discard(rubric: Rubric, author: User, revision: int) -> None:
         draft.delete()
 
 
-def publish(rubric: Rubric, author: User, note: str, revision: int) -> RubricVersion:
-    """The saved draft becomes the next version, in force for calls that begin from now on."""
+def publish(rubric: Rubric, author: User, note: str, revision: int, untried: str = "") -> RubricVersion:
+    """The saved draft becomes the next version, in force for calls that begin from now on.
+
+    `untried`: why it was not tried on calls (`trying.must_be_tried`), for the audit log.
+    """
     with transaction.atomic():
         draft = _locked(rubric, revision)
         spec = _publishable(draft)
-        version = _next(rubric, spec, author, _why(note))
+        version = _next(rubric, spec, author, _why(note), untried)
         draft.delete()
     return version
 
 
 def schedule(
-    rubric: Rubric, author: User, note: str, revision: int, at: datetime, now: datetime | None = None
+    rubric: Rubric,
+    author: User,
+    note: str,
+    revision: int,
+    at: datetime,
+    now: datetime | None = None,
+    untried: str = "",
 ) -> RubricPlan:
     """The saved draft becomes the next version at that time (`publish_due`)."""
     now = now or timezone.now()
@@ -309,7 +357,9 @@ def schedule(
     with transaction.atomic():
         draft = _locked(rubric, revision)
         spec, why = _publishable(draft), _why(note)
-        plan = RubricPlan.objects.create(rubric=rubric, spec=spec, note=why, author=author, starts_at=at)
+        plan = RubricPlan.objects.create(
+            rubric=rubric, spec=spec, note=why, author=author, starts_at=at, untried=untried
+        )
         auditing.record(author, Did.SCHEDULED, plan, {}, {"note": why})
         draft.delete()
     return plan
@@ -345,9 +395,14 @@ def publish_due(now: datetime | None = None) -> list[RubricVersion]:
             try:
                 RubricSpec.from_dict(plan.spec)
             except RubricError as error:
-                log.error("a planned rubric no longer fits this release", plan=pk, problems=error.problems)
+                if not plan.trouble:  # tried again each time: the next release may read it
+                    log.error(
+                        "a planned rubric no longer fits this release", plan=pk, problems=error.problems
+                    )
+                plan.trouble = "\n".join(error.problems)
+                plan.save(update_fields=["trouble"])
                 continue
-            made.append(_next(rubric, plan.spec, plan.author, plan.note))
+            made.append(_next(rubric, plan.spec, plan.author, plan.note, plan.untried))
             plan.delete()
     return made
 
@@ -381,11 +436,14 @@ def _why(note: str) -> str:
     return note
 
 
-def _next(rubric: Rubric, spec: dict[str, Any], author: User | None, note: str) -> RubricVersion:
+def _next(
+    rubric: Rubric, spec: dict[str, Any], author: User | None, note: str, untried: str = ""
+) -> RubricVersion:
     before = newest(rubric)
     number = before.number + 1 if before else 1
     made = rubric.versions.create(number=number, spec=spec, created_by=author, note=note)
-    auditing.record(author, Did.PUBLISHED, made, {}, {"note": note})
+    said = {"note": note} | ({"without a trial": untried} if untried else {})
+    auditing.record(author, Did.PUBLISHED, made, {}, said)
     return made
 
 

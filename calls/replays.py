@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from statistics import median
 
 from calls.choices import CallStatus
@@ -18,8 +19,8 @@ from scoring import types as t
 from scoring.rubric import RubricSpec
 from scoring.view import view
 
-MOST_CALLS = 50
-"""In one request; a call takes some 10 to 60 ms."""
+MOST_CALLS = 200
+"""A call takes some 10 to 60 ms."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class Seen:
     risk: str
     alerts: tuple[str, ...]
     cues: tuple[tuple[int, str], ...]
+    titles: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """What each alert says, by its cause."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +114,7 @@ def seen(call: Heard, spec: RubricSpec) -> Seen:
         risk=str(found.risk),
         alerts=tuple(sorted({alert.cause for alert in found.alerts})),
         cues=tuple(sorted((cue.t_ms, cue.rule) for cue in found.nudges)),
+        titles={alert.cause: alert.title for alert in found.alerts},
     )
 
 
@@ -134,9 +138,10 @@ def summary(rows: Sequence[Row]) -> Summary:
     )
 
 
-def recent(rubric: Rubric, limit: int) -> list[Call]:
+def recent(rubric: Rubric, limit: int, since: datetime | None = None) -> list[Call]:
     """Finished and heard calls of the rubric's teams, newest first."""
     calls = Call.objects.filter(team__in=teams_of(rubric), scored_at__isnull=False, practice=False)
+    calls = calls.filter(started_at__gte=since) if since else calls
     finished = calls.exclude(status=CallStatus.LIVE).exclude(purged__has_key="transcript")
     newest = finished.select_related("agent", "team").order_by("-started_at", "pk")
     return list(newest[: max(0, min(limit, MOST_CALLS))])

@@ -34,6 +34,7 @@ from calls.models import (
     Purge,
     Recording,
     Review,
+    RubricTrial,
     Speech,
     Turn,
     TurnLabel,
@@ -201,7 +202,12 @@ def _features(ids: Sequence[str]) -> Counter[str]:
     for call in Call.objects.filter(pk__in=ids):
         call.view, call.tile = {}, call.tile | {"spark": []} if call.tile else {}
         call.save(update_fields=["view", "tile"])
-    return gone + _mark(ids, Kept.FEATURES)
+    return gone + _trials(ids) + _mark(ids, Kept.FEATURES)
+
+
+def _trials(ids: Sequence[str]) -> Counter[str]:
+    """Trials of rubrics that saw one of these calls: what they found is of the call."""
+    return Counter(rubrictrial=RubricTrial.objects.filter(calls__has_any_keys=list(ids)).delete()[0])
 
 
 def _keep_times(ids: Sequence[str]) -> None:
@@ -217,6 +223,7 @@ def _scores(ids: Sequence[str]) -> Counter[str]:
     gone = _audio(ids)
     for pk in ids:
         trends.forget(pk)
+    gone += _trials(ids)
     _, by_model = Call.objects.filter(pk__in=ids).delete()
     return gone + Counter({name.rpartition(".")[2].lower(): n for name, n in by_model.items()})
 
@@ -269,10 +276,12 @@ def left(kind: str, ids: Sequence[str]) -> dict[str, int]:
     if kind in (Kept.TRANSCRIPT, Kept.FEATURES):
         found["postgresql"] = words_left(ids)
     if kind == Kept.FEATURES:
-        found["postgresql"] += sum(_of(model, ids).count() for model in MEASURED)
+        trials = RubricTrial.objects.filter(calls__has_any_keys=list(ids)).count()
+        found["postgresql"] += sum(_of(model, ids).count() for model in MEASURED) + trials
     if kind in (Kept.SCORES, Kept.SUBJECT):
         keys = [UUID(pk) for pk in ids]
-        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + rows_left(keys)
+        trials = RubricTrial.objects.filter(calls__has_any_keys=list(ids)).count()
+        found["postgresql"] = Call.objects.filter(pk__in=keys).count() + rows_left(keys) + trials
     return found
 
 

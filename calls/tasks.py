@@ -24,6 +24,7 @@ from calls import (
     consent,
     delivering,
     drafting,
+    firewall_kept,
     forgotten,
     helping,
     keeping,
@@ -36,12 +37,14 @@ from calls import (
     sourcing,
     transcripts,
     trends,
+    trying,
 )
 from calls.buffer import Claim, ledger
 from calls.choices import CallStatus, Outcome
 from calls.models import HOPS_PER_BLOCK, Call, Turn
 from calls.record import Scored
 from scoring.engine import Engine, EngineError, load_engine
+from scoring.firewall import self_test
 from scoring.types import HOP_SAMPLES, CallHeard, CallWork, Channel, Samples, StreamState, StreamWork
 
 log = structlog.get_logger(__name__)
@@ -50,6 +53,7 @@ SHIFT_S = 1.0
 """How long one wake-up keeps a worker, while there is work."""
 FINISH_S = 5.0
 """How long housekeeping finishes recordings before it looks at other things."""
+TRIAL_S = 1.0
 AGAIN_S = 600.0
 """A recording that could not be finished is tried again after this."""
 MADE_UP_STAYS = timedelta(hours=6)
@@ -73,8 +77,19 @@ def engine() -> Engine:
 def _warm(sender: Any, **_: Any) -> None:
     """A scoring worker takes its first call only when its models are loaded and have run once."""
     if "score" in sender.app.amqp.queues.consume_from:
-        engine()
+        try_firewall()
     print("worker ready", flush=True)
+
+
+@shared_task
+def try_firewall() -> None:
+    """On the very model that this worker scores with."""
+    voice = engine().voice
+    tried = self_test(voice)
+    wrong = [one.attempt for one in tried if not one.right]
+    firewall_kept.keep(voice.version, tried)
+    if wrong:
+        log.error("the channel firewall does not hold", model=voice.version, attempts=wrong)
 
 
 @shared_task
@@ -443,6 +458,14 @@ def publish_due() -> None:
     """Rubrics whose planned time has come."""
     for version in drafting.publish_due():
         log.info("rubric published as planned", version=str(version))
+
+
+@shared_task
+def try_drafts() -> None:
+    """Rubric drafts on calls that are over, a short while at a time, so that nothing waits for a trial."""
+    until = time.monotonic() + TRIAL_S
+    while time.monotonic() < until and trying.go_on():
+        pass
 
 
 @shared_task

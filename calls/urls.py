@@ -81,6 +81,7 @@ urlpatterns = [
     path("people/<int:pk>/erase", people.erase, name="erase_person"),
     path("people/<int:pk>/data.zip", people.data, name="person_data"),
     path("people/<int:pk>/link", people.link, name="person_link"),
+    path("people/invite/", people.invite, name="invite"),
     path("people/import/", people.import_csv, name="import_people"),
     path("people.csv", people.export_csv, name="export_people"),
     path("teams/", people.teams, name="teams"),

@@ -178,6 +178,7 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_DEFAULT_QUEUE = "housekeeping"
 CELERY_TASK_ROUTES = {
     "calls.tasks.score_due": {"queue": "score"},
+    "calls.tasks.try_firewall": {"queue": "score"},
     "calls.tasks.score_recordings": {"queue": "recordings"},
 }
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
@@ -190,7 +191,9 @@ CELERY_BEAT_SCHEDULE = {
     "learn-missing": {"task": "calls.tasks.learn_missing", "schedule": 60.0, "options": {"expires": 60}},
     "learn-all": {"task": "calls.tasks.learn_missing", "schedule": 86400.0, "args": (True,)},
     "finish-kept": {"task": "calls.tasks.finish_kept", "schedule": 5.0, "options": {"expires": 5}},
+    "try-drafts": {"task": "calls.tasks.try_drafts", "schedule": 1.0, "options": {"expires": 2}},
     "publish-due": {"task": "calls.tasks.publish_due", "schedule": 30.0, "options": {"expires": 30}},
+    "try-firewall": {"task": "calls.tasks.try_firewall", "schedule": 300.0, "options": {"expires": 300}},
     "purge-due": {"task": "calls.tasks.purge_due", "schedule": 3600.0, "options": {"expires": 600}},
     "deliver-webhooks": {
         "task": "calls.tasks.deliver_webhooks",

@@ -25,6 +25,7 @@ urlpatterns = [
     path("", include("calls.urls")),
 ]
 
+handler400 = "calls.views.errors.bad_request"
 handler404 = "calls.views.errors.not_found"
 handler403 = "calls.views.errors.forbidden"
 handler500 = "calls.views.errors.server_error"

@@ -1,4 +1,6 @@
-"""The channel firewall, tried out: every way to hand an agent's audio to a voice model must be refused."""
+"""The channel firewall, tried out: a voice model must refuse every way to hand it an agent's audio, and take
+a caller's, or its refusals would say nothing.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +21,12 @@ class Tried:
     refused: bool
     answer: str
     """What the firewall said, or what got through."""
+    allowed: bool = False
+    """A caller's audio: to be refused would be wrong."""
+
+    @property
+    def right(self) -> bool:
+        return self.refused != self.allowed
 
 
 class _Disguised(CustomerWindow):
@@ -41,7 +49,8 @@ def self_test(model: VoiceModel | None = None) -> list[Tried]:
         "Hand plain audio to the model": lambda: model.score(cast(Any, [audio]), cast(Any, [None])),
         "Hand a disguised window to the model": lambda: model.score([_Disguised(audio)], cast(Any, [None])),
     }
-    return [_tried(name, attempt) for name, attempt in attempts.items()]
+    refusals = [_tried(name, attempt) for name, attempt in attempts.items()]
+    return [*refusals, _taken(model, window)]
 
 
 def _tried(name: str, attempt: Callable[[], object]) -> Tried:
@@ -49,3 +58,15 @@ def _tried(name: str, attempt: Callable[[], object]) -> Tried:
         return Tried(name, False, f"got through: {type(attempt()).__name__}")
     except FirewallError as error:
         return Tried(name, True, str(error))
+    except Exception as error:  # a model that breaks down has not refused
+        return Tried(name, False, f"{type(error).__name__}: {error}"[:200])
+
+
+def _taken(model: VoiceModel, window: CustomerWindow) -> Tried:
+    """Anything but a score for the window counts as refused, also a model that does not run."""
+    name = "Hand a caller's window to the model"
+    try:
+        [score] = model.score([window])
+    except Exception as error:  # a model is somebody's code: whatever it raises is the answer
+        return Tried(name, True, f"{type(error).__name__}: {error}"[:200], allowed=True)
+    return Tried(name, False, f"read by {score.model}"[:200], allowed=True)

@@ -70,8 +70,9 @@ def nudges(
     What counts towards `per_call` and `every_ms` is what was shown. Of moments at which nothing was, one is
     told per `every_ms`, and always the newest, whose cue may still be shown.
     """
-    rules = [rule for rule in rubric.nudging.rules if wanted.gives(rule)]
-    names_all = not any(rule.state == ANY_DISTRESS for rule in rubric.nudging.rules)
+    active = [rule for rule in rubric.nudging.rules if rule.active]
+    rules = [rule for rule in active if wanted.gives(rule)]
+    names_all = not any(rule.state == ANY_DISTRESS for rule in active)
     openings = [*after_caller(talk, felt, rubric), *after_faults(talk, felt, faults, rubric)]
     tally = Tally(rubric.nudging, wanted.shown)
     for opening in sorted(openings, key=lambda o: (o.t_ms, o.moment)):

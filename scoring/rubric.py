@@ -205,6 +205,8 @@ class NudgeRule:
     moment: str = field(default="caller-stops", metadata={"allowed": MOMENTS})
     phrases: tuple[str, ...] = ()
     """Up to MAX_PLAYBOOK ways to say it, where the playbook has none for the topic."""
+    active: bool = True
+    """Off: kept, and gives no cue."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 from calls.models.api import ApiToken, Delivery, Webhook
 from calls.models.audit import Change
 from calls.models.calls import Call, CallQuerySet
-from calls.models.drafts import RubricDraft, RubricPlan
+from calls.models.drafts import RubricDraft, RubricPlan, RubricTrial
 from calls.models.help import Follow, Look, Message, Note, NudgeChoices, ShownNudge
 from calls.models.labels import RefitRun, TurnLabel
 from calls.models.outcomes import CallOutcome, OutcomeImport, OutlookRun
@@ -59,6 +59,7 @@ __all__ = [
     "Rubric",
     "RubricDraft",
     "RubricPlan",
+    "RubricTrial",
     "RubricVersion",
     "Source",
     "ShownNudge",

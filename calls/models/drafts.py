@@ -36,6 +36,8 @@ class RubricPlan(models.Model):
         settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
     )
     starts_at = models.DateTimeField()
+    untried = models.CharField(max_length=200, blank=True, help_text="Why it was planned without a trial.")
+    trouble = models.TextField(blank=True, help_text="Why it could not be published at its time.")
     created_at = models.DateTimeField(auto_now_add=True)
 
     class Meta:
@@ -43,3 +45,24 @@ class RubricPlan(models.Model):
 
     def __str__(self) -> str:
         return f"{self.rubric} from {self.starts_at:%Y-%m-%d %H:%M}"
+
+
+class RubricTrial(models.Model):
+    """A draft on finished calls, beside the version in use; worked off by housekeeping, bit by bit."""
+
+    rubric = models.ForeignKey(Rubric, on_delete=models.CASCADE, related_name="trials")
+    base = models.JSONField(help_text="The rubric it is compared with.")
+    spec = models.JSONField()
+    calls = models.JSONField(help_text="Ids of the calls, newest first.")
+    rows = models.JSONField(default=list, help_text="What was seen of each, in that order.")
+    author = models.ForeignKey(
+        settings.AUTH_USER_MODEL, on_delete=models.SET_NULL, null=True, blank=True, related_name="+"
+    )
+    began_at = models.DateTimeField(auto_now_add=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        ordering = ("-began_at", "-pk")
+
+    def __str__(self) -> str:
+        return f"{self.rubric}, trial of {self.began_at:%Y-%m-%d %H:%M}"

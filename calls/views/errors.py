@@ -12,6 +12,14 @@ def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpR
     return in_words(request, 404, _("Not found"), words)
 
 
+def bad_request(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    words = _(
+        "What was sent is too large or not readable, so nothing was changed. Go back: what you typed is "
+        "still there. A rubric of that size is changed as text."
+    )
+    return in_words(request, 400, _("Not understood"), words)
+
+
 def forbidden(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
     words = _("This action was refused. If you had the page open for long, go back, reload and try again.")
     return in_words(request, 403, _("Not allowed"), words)

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 from allauth.mfa.utils import is_mfa_enabled
+from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.contrib.auth.forms import SetPasswordForm
@@ -18,17 +19,15 @@ from django.db.models import Count, Q, TextField
 from django.db.models.functions import Cast
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.urls import reverse
 from django.utils import timezone
-from django.utils.encoding import force_bytes
-from django.utils.http import urlsafe_base64_decode, urlsafe_base64_encode
+from django.utils.http import urlsafe_base64_decode
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
-from calls import auditing, forgotten, leaving, logins, own_data, policy, second_factor
+from calls import auditing, forgotten, inviting, leaving, logins, own_data, policy, second_factor
 from calls import people as persons
 from calls.choices import Did, Role
 from calls.models import Change, Team, User
@@ -161,10 +160,37 @@ def data(request: HttpRequest, pk: int) -> HttpResponse:
 def link(request: HttpRequest, pk: int) -> HttpResponse:
     """A link with which that person sets a password; shown once, to be handed over."""
     user = get_object_or_404(User, pk=pk, is_active=True)
-    uid, token = urlsafe_base64_encode(force_bytes(user.pk)), default_token_generator.make_token(user)
-    request.session[f"link {pk}"] = request.build_absolute_uri(reverse("invited", args=[uid, token]))
+    request.session[f"link {pk}"] = request.build_absolute_uri(inviting.path_of(user))
     auditing.record(admin_of(request), Did.LINKED, user)
     return redirect("person", pk)
+
+
+@for_admins
+def invite(request: HttpRequest) -> HttpResponse:
+    """Everybody who cannot log in yet, all at once; links that no e-mail took are shown once."""
+    made: list[inviting.Invited] = []
+    trouble = ""
+    if request.method == "POST":
+        wanted = [
+            int(pk) for pk in request.POST.getlist("who") if pk.isascii() and pk.isdigit() and len(pk) < 10
+        ]
+        people = list(inviting.waiting().filter(pk__in=wanted)[: inviting.MOST])
+        if people:
+            made = inviting.invite(people, admin_of(request), request.build_absolute_uri)
+        else:
+            trouble = _("Choose at least one person who has no password yet.")
+    waiting = inviting.waiting()
+    context = {
+        "section": "people",
+        "mails": bool(settings.EMAIL_HOST),
+        "waiting": waiting[: inviting.MOST],
+        "more": max(0, waiting.count() - inviting.MOST),
+        "made": made,
+        "sent": sum(one.sent for one in made),
+        "by_hand": [one for one in made if not one.sent],
+        "trouble": trouble,
+    }
+    return render(request, "people/invite.html", context, status=400 if trouble else 200)
 
 
 @never_cache
@@ -233,7 +259,7 @@ def import_csv(request: HttpRequest) -> HttpResponse:
                 messages.success(
                     request, ngettext("%d person made or changed.", "%d people made or changed.", n) % n
                 )
-                return redirect("people")
+                return redirect("invite" if any(row.is_new for row in made.rows) else "people")
         except persons.Refused as refused:
             context["trouble"] = str(refused)
     return render(request, "people/import.html", context)

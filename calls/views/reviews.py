@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
@@ -17,7 +19,7 @@ from django.views.decorators.http import require_POST
 
 from calls import access, helping, reviewing
 from calls.choices import LookKind
-from calls.models import Appeal, CalibrationSession, Call, CallQuerySet, Review, User
+from calls.models import Appeal, CalibrationSession, Call, CallQuerySet, Review, RubricVersion, User
 from calls.models.reviews import Decision, appeal_until
 from calls.views.call import page as call_page
 from calls.views.call import recording
@@ -79,6 +81,7 @@ def reviews(request: HttpRequest, trouble: str = "") -> HttpResponse:
         .order_by("-decided_at")[:MOST],
         "appeals": open_appeals(calls),
         "sessions": sessions[:MOST],
+        "teams": access.visible_teams(user),
         "left": len(reviewing.candidates(user)),
         "trouble": trouble,
     }
@@ -293,13 +296,45 @@ def decided(made: Appeal, user: User, request: HttpRequest, may: bool) -> None:
 def agreement(request: HttpRequest) -> HttpResponse:
     user = watcher(request)
     found = Review.objects.filter(call__in=access.visible_calls(user), submitted_at__isnull=False)
-    compared = reviewing.compare(list(found))
+    versions = RubricVersion.objects.filter(pk__in=found.values("rubric_version")).select_related("rubric")
+    trouble = ""
+    try:
+        found = narrowed(found, request.GET, {str(version.pk) for version in versions})
+    except reviewing.BadReview as error:
+        trouble = str(error)
     rows = [
         {"title": NAMES[name], "pairs": [said_of(machine), said_of(human)]}
-        for name, (machine, human) in compared.items()
+        for name, (machine, human) in reviewing.compare(list(found)).items()
     ]
-    context = {"section": "reviews", "rows": rows, "enough": ENOUGH_CALLS}
-    return render(request, "reviews/agreement.html", context)
+    context = {
+        "section": "reviews",
+        "rows": rows,
+        "enough": ENOUGH_CALLS,
+        "versions": [(v, str(v.pk) == request.GET.get("version")) for v in versions],
+        "asked": request.GET,
+        "trouble": trouble,
+    }
+    return render(request, "reviews/agreement.html", context, status=400 if trouble else 200)
+
+
+def narrowed(found: QuerySet[Review], asked: Mapping[str, str], versions: set[str]) -> QuerySet[Review]:
+    """Of one rubric's version, submitted from one day to another, both within."""
+    if version := asked.get("version", ""):
+        if version not in versions:
+            raise reviewing.BadReview(gettext("No review was given under that version: choose another."))
+        found = found.filter(rubric_version=int(version))
+    first, last = day(asked.get("from", "")), day(asked.get("to", ""))
+    if first and last and first > last:
+        raise reviewing.BadReview(gettext("The first day is after the last: swap them."))
+    found = found.filter(submitted_at__date__gte=first) if first else found
+    return found.filter(submitted_at__date__lte=last) if last else found
+
+
+def day(text: str) -> date | None:
+    try:
+        return date.fromisoformat(text) if text else None
+    except ValueError as error:
+        raise reviewing.BadReview(gettext("Give days as 2027-01-31.")) from error
 
 
 def said_of(found: Agreement) -> dict[str, Any]:
@@ -320,7 +355,7 @@ def said_of(found: Agreement) -> dict[str, Any]:
 @login_required
 @require_POST
 def new_session(request: HttpRequest) -> HttpResponse:
-    """Calls are sampled from what this supervisor has not seen; all supervisors of the team take part."""
+    """Calls are sampled from what whoever starts it has not seen; all supervisors of the team take part."""
     user = watcher(request)
     team = next((t for t in access.visible_teams(user) if str(t.pk) == request.POST.get("team")), None)
     if team is None:

@@ -2,32 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls import access, drafting, helping, replays, reviewing
+from calls import access, drafting, helping, replays, reviewing, trying
 from calls.choices import LookKind
-from calls.models import Rubric, RubricPlan, RubricVersion, Team, User
+from calls.models import Call, Rubric, RubricDraft, RubricPlan, RubricVersion, Team, User
+from calls.views import rubric_form, rubric_words
 from calls.views.call import first
 from calls.views.paint import LOOK, look_of_rule
+from calls.views.said import said
 from scoring.rubric import RubricSpec, default_rubric
 from scoring.types import DISTRESS, HELPING
 
 RECENT = 30
-"""Calls that a draft is tried on."""
+"""Calls that a draft is tried on unless somebody chooses otherwise."""
+MOST_PAGES = 10_000
+"""More than any list has: the last one is meant."""
 
 
 def rubric_or_404(request: HttpRequest, pk: int, *, to_change: bool = False) -> Rubric:
@@ -136,20 +142,71 @@ def diff(request: HttpRequest, pk: int, old: int, new: int) -> HttpResponse:
 @never_cache
 def draft(request: HttpRequest, pk: int) -> HttpResponse:
     found = rubric_or_404(request, pk, to_change=True)
+    user, place = request.user, Place.of(request)
+    assert isinstance(user, User)  # outsiders got a 404
     if request.method != "POST":
-        return render(request, "rubrics/draft.html", draft_context(found))
+        return render(request, "rubrics/draft.html", draft_context(found, user, place))
     text, revision = request.POST.get("text", ""), _number(request.POST.get("revision", ""))
+    do = request.POST.get("do", "")
     try:
-        return act(request, found, request.POST.get("do", ""), text, revision)
+        if place.part != rubric_form.AS_TEXT:
+            text = rubric_form.applied(text, place.part, request.POST, do, place.page)
+        return act(request, found, do, text, revision, place)
     except drafting.Stale as stale:
-        context = draft_context(found, text) | {"trouble": str(stale), "theirs": stale.theirs}
+        context = draft_context(found, user, place, text) | {"trouble": str(stale), "theirs": stale.theirs}
+        context["apart"] = apart(stale.theirs.text, text)
     except drafting.Refused as refused:
-        context = draft_context(found, text or None) | {"trouble": str(refused)}
-    context |= {"note": request.POST.get("note", ""), "at": request.POST.get("at", "")}
+        context = draft_context(found, user, place, text or None) | {"trouble": str(refused)}
+    context |= {name: request.POST.get(name, "") for name in ("note", "at", "untried")}
     return render(request, "rubrics/draft.html", context)
 
 
-def act(request: HttpRequest, found: Rubric, do: str, text: str, revision: int) -> HttpResponse:
+@dataclass(frozen=True)
+class Place:
+    """Which part of the draft is shown, and which page of its long lists."""
+
+    part: str
+    page: int = 1
+    field: str = ""
+    """What to show first."""
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> Place:
+        """A form sends the whole text as it was: without a part it is the text that was edited."""
+        said = request.POST if request.method == "POST" else request.GET
+        preset = rubric_form.AS_TEXT if request.method == "POST" else next(iter(rubric_form.parts()))
+        part = said.get("part", preset)
+        return cls(part if part in rubric_form.parts() else preset, max(1, _number(said.get("page", ""))))
+
+    def then(self, do: str) -> Place:
+        """Where a button leads: to another part, page or field."""
+        verb, _sep, where = do.partition(":")
+        if verb == "go" and where in rubric_form.parts():
+            return Place(where)
+        if verb == "page":
+            return replace(self, page=max(1, _number(where)))
+        if verb == "find":
+            part = rubric_form.part_of_path(where)
+            return Place(part or rubric_form.AS_TEXT, rubric_form.page_of_path(where), where if part else "")
+        if verb == "add":
+            return replace(self, page=MOST_PAGES, field=f"{where}.new")
+        return replace(self, field=where) if verb in ("up", "drop") else self
+
+    def address(self, found: Rubric) -> str:
+        query = urlencode({"part": self.part} | ({"page": self.page} if self.page > 1 else {}))
+        at = f"#f-{self.field}" if self.field else ""
+        return f"{reverse('rubric_draft', args=[found.pk])}?{query}{at}"
+
+
+def apart(theirs: str, mine: str) -> list[drafting.Change]:
+    """What differs between two texts, field by field; nothing where one of them is not readable."""
+    try:
+        return drafting.diff(rubric_form.read(theirs), rubric_form.read(mine))
+    except rubric_form.NoForm:
+        return []
+
+
+def act(request: HttpRequest, found: Rubric, do: str, text: str, revision: int, place: Place) -> HttpResponse:
     """One button of the page. Everything but cancel and discard saves what was typed first."""
     user = request.user
     assert isinstance(user, User)
@@ -163,21 +220,26 @@ def act(request: HttpRequest, found: Rubric, do: str, text: str, revision: int) 
         return redirect("rubric", found.pk)
     saved = drafting.save(found, user, text, revision)
     note = request.POST.get("note", "")
+    if do in ("publish", "schedule"):
+        untried = trying.must_be_tried(saved, request.POST.get("untried", ""))
     if do == "publish":
-        version = drafting.publish(found, user, note, saved.revision)
+        version = drafting.publish(found, user, note, saved.revision, untried)
         messages.success(
             request,
             _("Published: calls that begin from now on are scored by {version}.").format(version=version),
         )
         return redirect("rubric", found.pk)
     if do == "schedule":
-        plan = drafting.schedule(found, user, note, saved.revision, _time(request.POST.get("at", "")))
+        at = _time(request.POST.get("at", ""))
+        plan = drafting.schedule(found, user, note, saved.revision, at, untried=untried)
         messages.success(request, _("Planned for {at} UTC.").format(at=f"{plan.starts_at:%Y-%m-%d %H:%M}"))
         return redirect("rubric", found.pk)
     if do == "replay":
-        return render(request, "rubrics/draft.html", draft_context(found) | tried(found, saved.text, user))
+        size, days = (_number(request.POST.get(name, "")) for name in ("size", "days"))
+        trying.begin(found, user, saved.text, size, days)
+        return redirect(place.address(found) + "#trial")
     messages.success(request, _("Saved."))
-    return redirect("rubric_draft", found.pk)
+    return redirect(place.then(do).address(found))
 
 
 def _number(text: str) -> int:
@@ -192,45 +254,85 @@ def _time(text: str) -> datetime:
     return at.replace(tzinfo=UTC) if timezone.is_naive(at) else at
 
 
-def draft_context(found: Rubric, text: str | None = None) -> dict[str, Any]:
+def draft_context(found: Rubric, user: User, place: Place, text: str | None = None) -> dict[str, Any]:
     """`text`: what somebody typed that is not saved."""
     stored = drafting.start(found)
     shown = stored.text if text is None else text
     checked = drafting.check(shown)
     base = drafting.in_use(found)
     changes = drafting.diff(base.as_spec().to_dict(), checked.spec.to_dict()) if checked.spec and base else []
-    return {
+    context = {
         "section": "rubrics",
         "rubric": found,
         "stored": stored,
         "text": shown,
         "rows": min(40, shown.count("\n") + 3),
-        "problems": checked.problems,
+        "problems": [(p, rubric_words.problem(p.wrong), "") for p in checked.problems],
         "changes": changes,
         "base": base,
-        "recent": RECENT,
+        "parts": rubric_form.parts(),
+        "part": place.part,
+        **trial_context(found, stored, user),
     }
+    if place.part != rubric_form.AS_TEXT:
+        try:
+            context["form"] = rubric_form.shape(shown, place.part, checked.problems, place.page)
+            data = rubric_form.read(shown)
+            context["problems"] = [
+                (p, words, rubric_form.written(rubric_form.path_of(p.where, data)))
+                for p, words, _find in context["problems"]
+            ]
+        except rubric_form.NoForm as none:
+            context |= {"part": rubric_form.AS_TEXT, "no_form": str(none)}
+    return context
 
 
-def tried(found: Rubric, text: str, user: User) -> dict[str, Any]:
-    """The draft on recent calls, beside the version in use; not on those that `user` is scoring blind."""
-    spec, base = drafting.check(text).spec, drafting.in_use(found)
-    if spec is None:
-        raise drafting.Refused(_("A draft with problems cannot be tried: correct those listed first."))
-    blind = reviewing.under_way(user)
-    calls = {str(call.pk): call for call in replays.recent(found, RECENT) if call.pk not in blind}
-    before = base.as_spec() if base else default_rubric()
-    replay = replays.replay(replays.heard(list(calls.values())), before, spec)
-    rows = sorted(replay.rows, key=lambda row: -abs(row.change or 0))
-    return {
+def trial_context(found: Rubric, stored: RubricDraft, user: User) -> dict[str, Any]:
+    """How far the newest trial has come, and what it found, if it is of exactly what is saved; nothing of a
+    call that `user` is scoring blind."""
+    trial = found.trials.select_related("author").first()
+    context: dict[str, Any] = {
+        "sizes": trying.SIZES,
+        "periods": [(days, ngettext("%d day", "%d days", days) % days) for days in trying.PERIODS],
+        "size": RECENT,
+        "days": trying.PERIODS[1],
+    }
+    if trial is None or (mine := trying.of(stored)) is None or mine.pk != trial.pk:
+        return context | {"outdated": trial is not None}
+    blind = {str(pk) for pk in reviewing.under_way(user)}
+    replay = trying.read(trial, without=blind)
+    rows = sorted((row for row in replay.rows if row.changed), key=lambda row: -abs(row.change or 0))
+    calls = Call.objects.select_related("agent").in_bulk([row.call_id for row in rows])
+    shown = {str(pk): call for pk, call in calls.items()}
+    return context | {
+        "trial": trial,
+        "done": len(trial.rows),
+        "of": len(trial.calls),
         "replay": replay.summary,
         "moved": ngettext("%d call changes", "%d calls change", replay.summary.changed)
         % replay.summary.changed,
-        "replayed": [
-            (calls[row.call_id], row, LOOK["risk"][row.before.risk][1], LOOK["risk"][row.after.risk][1])
-            for row in rows
-            if row.changed
-        ],
+        "alerts_come": titled(replay, "added"),
+        "alerts_go": titled(replay, "removed"),
+        "replayed": [painted_row(shown[row.call_id], row) for row in rows if row.call_id in shown],
+        "agents": trying.by_agent(replay.rows) if trial.ended_at else None,
+    }
+
+
+def titled(replay: replays.Replay, which: str) -> list[tuple[str, int]]:
+    """Titles of the alerts that come or go, and in how many calls."""
+    causes = getattr(replay.summary, which)
+    titles = {c: t for row in replay.rows for c, t in {**row.before.titles, **row.after.titles}.items()}
+    return [(said(titles.get(cause, cause)), n) for cause, n in causes.items()]
+
+
+def painted_row(call: Call, row: replays.Row) -> dict[str, Any]:
+    return {
+        "call": call,
+        "row": row,
+        "risk": LOOK["risk"][row.before.risk][1],
+        "risk_after": LOOK["risk"][row.after.risk][1],
+        "come": [said(row.after.titles.get(cause, cause)) for cause in row.added],
+        "go": [said(row.before.titles.get(cause, cause)) for cause in row.removed],
     }
 
 
@@ -266,6 +368,13 @@ def rescored(request: HttpRequest, call_id: UUID) -> HttpResponse:
         helping.look(call, request.user, LookKind.RESCORED)
         [row] = replays.replay(replays.heard([call]), call.rubric_version.as_spec(), other.as_spec()).rows
         sides = (call.rubric_version, row.before), (other, row.after)
-        context["sides"] = [(v, asdict(side) | {"risk": LOOK["risk"][side.risk][1]}) for v, side in sides]
+        context["sides"] = [
+            (
+                v,
+                asdict(side)
+                | {"risk": LOOK["risk"][side.risk][1], "alerts": list(map(said, side.titles.values()))},
+            )
+            for v, side in sides
+        ]
         context["change"] = row.change
     return render(request, "rubrics/rescored.html", context)

@@ -80,6 +80,7 @@ WHOLE = (
     _("Refill a caller's window"),
     _("Hand plain audio to the model"),
     _("Hand a disguised window to the model"),
+    _("Hand a caller's window to the model"),
     # cues of the rubric that comes with the product (scoring/rubrics/default.yaml)
     _("Name the frustration before the fix."),
     _("Say that you hear how hard this is, before the fix."),

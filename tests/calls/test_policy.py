@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from django.core.cache import caches
 from django.core.exceptions import ValidationError
 from django.db import connection
 from django.utils import timezone
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 
 from calls import (
     consent,
+    firewall_kept,
     helping,
     keeping,
     nudging,
@@ -380,16 +382,52 @@ def test_callers_and_agents_are_told_of_kept_audio(source: Source, settings: Any
     assert told() == (False, False) and other.enabled
 
 
-def test_the_firewall_refuses_every_attempt() -> None:
-    assert [tried.attempt for tried in self_test() if not tried.refused] == []
+def test_the_firewall_refuses_every_attempt_and_takes_a_caller() -> None:
+    tried = self_test()
+    assert [one.attempt for one in tried if not one.right] == []
+    assert [one.refused for one in tried] == [True] * 5 + [False]
 
 
 def test_a_firewall_with_a_hole_is_seen() -> None:
     class Open:
         version = "open"
 
-        def score(self, windows: Any, baselines: Any) -> list[Any]:
+        def score(self, windows: Any, baselines: Any = None) -> list[Any]:
             return []
 
-    assert [t.refused for t in self_test(Open())] == [True, True, True, False, False]
+    assert [t.refused for t in self_test(Open())] == [True, True, True, False, False, True]
+    assert not any(t.right for t in self_test(Open())[3:])
     assert Purge.objects.count() == 0
+
+
+def test_a_model_that_breaks_down_has_not_refused() -> None:
+    class Broken:
+        version = "broken"
+
+        def score(self, windows: Any, baselines: Any = None) -> list[Any]:
+            raise RuntimeError("out of memory")
+
+    assert [t.right for t in self_test(Broken())] == [True, True, True, False, False, False]
+
+
+def test_a_worker_tries_its_own_model_and_the_page_reads_what_it_said(clean_redis: Any) -> None:
+    assert firewall_kept.last() is None
+    tasks.try_firewall()
+    kept = firewall_kept.last()
+    assert kept is not None and kept.is_fresh and all(one.right for one in kept.tried)
+    assert kept.model == tasks.engine().voice.version
+    clean_redis.flushdb()
+    assert firewall_kept.last() is None
+    caches["shared"].set(firewall_kept.KEY, {"at": "yesterday", "model": "x", "tried": []})
+    assert firewall_kept.last() is None
+
+
+@pytest.mark.models
+def test_the_real_voice_model_refuses_an_agent_and_reads_a_caller() -> None:
+    """The model a site runs unless it configures another, loaded as workers load it."""
+    from scoring.voice import load_voice
+
+    model = load_voice()
+    tried = self_test(model)
+    assert [one.attempt for one in tried if not one.right] == []
+    assert model.version in tried[-1].answer and "stand-in" not in model.version

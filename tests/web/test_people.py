@@ -17,7 +17,15 @@ from calls.choices import Role
 from calls.models import Change, Team, User
 
 Open = Callable[..., Any]
-PAGES = ["/people/", "/people/new/", "/people/import/", "/people.csv", "/teams/", "/audit/"]
+PAGES = [
+    "/people/",
+    "/people/new/",
+    "/people/import/",
+    "/people/invite/",
+    "/people.csv",
+    "/teams/",
+    "/audit/",
+]
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
+from django.core.cache import caches
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from calls import record
+from calls import firewall_kept, record, tasks
 from calls.choices import Role
 from calls.models import Call, ConsentEvent, Policy, Purge, User
 
@@ -185,9 +186,17 @@ def test_an_admin_changes_the_policy_and_purges(
     page.get_by_text("Purged:").wait_for()
     page.get_by_role("cell", name="nothing left").first.wait_for()
     assert not Call.objects.exists()
+    caches["shared"].delete(firewall_kept.KEY)
     page.goto("/policy/firewall/")
+    page.get_by_text("Not known yet.").wait_for()
+    tasks.try_firewall()
+    page.reload()
     page.get_by_text("It holds.").wait_for()
+    page.get_by_text(
+        "Tried by a scoring worker on the model it scores with: " + tasks.engine().voice.version
+    ).wait_for()
     assert page.get_by_role("cell", name="refused", exact=True).count() == 5
+    assert page.get_by_role("cell", name="taken, as it should be").count() == 1
     assert Axe().run(page).response["violations"] == []
 
 

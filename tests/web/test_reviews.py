@@ -305,3 +305,80 @@ def check(page: Any, name: str) -> None:
     found = Axe().run(page)
     assert not found.violations_count, (name, found.generate_report())
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth"), name
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_admin_starts_a_session(ended: Call, alice: User, client: Client) -> None:
+    dana = User.objects.create_user("dana", first_name="Dana", role=Role.ADMIN)
+    client.force_login(dana)
+    assert "New session of Billing" in client.get("/reviews/").content.decode()
+    answer = client.post("/reviews/sessions/new", {"team": ended.team_id, "name": "June"})
+    assert client.get(answer["Location"]).status_code == 200
+    assert set(CalibrationSession.objects.get().reviewers.all()) == {alice, dana}
+
+
+@pytest.mark.django_db(transaction=True)
+def test_agreement_by_version_and_period(given: Review, alice: User, carol: User, client: Client) -> None:
+    client.force_login(alice)
+    today = given.submitted_at.date().isoformat()  # type: ignore[union-attr]
+
+    def pairs(**asked: str) -> int:
+        return sum(row["pairs"][0]["n"] for row in client.get("/reviews/agreement/", asked).context["rows"])
+
+    all_of_them, version = pairs(), str(given.rubric_version_id)
+    assert all_of_them > 0
+    assert pairs(version=version, **{"from": today, "to": today}) == all_of_them
+    assert pairs(to="2001-01-31") == 0 and pairs(**{"from": "2999-01-31"}) == 0
+    for asked, words in (
+        ({"version": "99999999999999999999"}, "choose another"),
+        ({"version": "x"}, "choose another"),
+        ({"from": "soon"}, "Give days as"),
+        ({"from": today, "to": "2001-01-31"}, "swap them"),
+    ):
+        answer = client.get("/reviews/agreement/", asked)
+        assert answer.status_code == 400 and words in answer.content.decode()
+    client.force_login(carol)
+    assert client.get("/reviews/agreement/", {"version": version}).status_code == 400, "not hers to know of"
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
+def test_axe_with_something_to_show(
+    page_for: Open,
+    ended: Call,
+    make_call: Callable[..., Call],
+    alice: User,
+    scheme: str,
+    width: int,
+) -> None:
+    """Bars of agreement, a session with everybody's rows, and the page that asks to score first."""
+    dana = User.objects.create_user("dana", first_name="Dana", role=Role.ADMIN)
+    calls = [make_call(f"CA{n}") for n in range(22)]
+    Call.objects.filter(pk__in=[call.pk for call in calls]).update(
+        status=CallStatus.ENDED, ended_at=timezone.now(), final={"empathy": 50.0}
+    )
+    for n, call in enumerate(calls):
+        for m, person in enumerate((alice, dana)):
+            given = dict.fromkeys(BEHAVIOURS, (n + m * (n % 3 == 0)) % 3)
+            machine = dict.fromkeys(BEHAVIOURS, n % 3)
+            Review.objects.create(
+                call=call, reviewer=person, rubric_version=call.rubric_version, ratings=given, overall=3,
+                machine=machine, submitted_at=timezone.now(),
+            )  # fmt: skip
+    session = CalibrationSession.objects.create(name="May", team=ended.team)
+    session.calls.set(calls[:2])
+    session.reviewers.set([alice, dana])
+    reviewing.start(ended, alice)
+    page = page_for(alice, color_scheme=scheme, viewport={"width": width, "height": 900})
+    page.goto("/reviews/agreement/")
+    assert page.locator("svg.bar").count() == 2 * len(BEHAVIOURS)
+    check(page, "Agreement")
+    page.goto("/reviews/agreement/?from=soon")
+    page.get_by_text("Give days as 2027-01-31.").wait_for()
+    check(page, "Agreement")
+    page.goto(f"/reviews/sessions/{session.pk}/")
+    assert page.locator("dd").count() == 2 * 2 * len(BEHAVIOURS)
+    check(page, "May")
+    page.goto(f"/calls/{ended.pk}/")
+    check(page, "You are scoring this call")

@@ -11,9 +11,9 @@ from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
 
-from calls import drafting
+from calls import drafting, tasks, trying
 from calls.choices import Role
-from calls.models import Call, Rubric, RubricPlan, RubricVersion, Team, User
+from calls.models import Call, Change, Policy, Rubric, RubricPlan, RubricVersion, Team, User
 from tests.calls.test_drafting import GOOD, STRICT
 from tests.calls.test_policy import tell
 
@@ -80,7 +80,15 @@ def test_a_version_that_is_not_there(house: Rubric, dana: User, number: str) -> 
     ("said", "words"),
     [
         ({"text": "a: [", "do": "publish", "note": "x"}, "cannot be published"),
-        ({"text": "a: [", "do": "replay"}, "cannot be tried"),
+        ({"text": "a: [", "do": "replay", "size": "30", "days": "30"}, "cannot be tried"),
+        ({"text": STRICT, "do": "replay", "size": "31", "days": "30"}, "from those offered"),
+        ({"text": STRICT, "do": "replay"}, "from those offered"),
+        ({"text": STRICT, "do": "publish", "note": "x", "untried": " "}, "has not been tried"),
+        (
+            {"text": STRICT, "do": "schedule", "note": "x", "untried": "", "at": "2099-01-01T00:00"},
+            "not been tried",
+        ),
+        ({"text": STRICT, "do": "publish", "note": "x", "untried": "x" * 201}, "at most 200"),
         ({"text": STRICT, "do": "publish", "note": ""}, "Say why"),
         ({"text": STRICT, "do": "publish", "note": "x" * 201}, "at most 200"),
         ({"text": GOOD, "do": "publish", "note": "x"}, "Nothing differs"),
@@ -94,7 +102,7 @@ def test_a_version_that_is_not_there(house: Rubric, dana: User, number: str) -> 
 def test_bad_input_is_named_and_the_text_stays(
     house: Rubric, dana: User, said: dict[str, str], words: str
 ) -> None:
-    answer = logged_in(dana).post(f"/rubrics/{house.pk}/draft/", {"revision": "0"} | said)
+    answer = logged_in(dana).post(f"/rubrics/{house.pk}/draft/", {"revision": "0", "untried": "so"} | said)
     assert answer.status_code == 200 and words in answer.content.decode()
     assert answer.context["text"] == said["text"]
     assert house.versions.count() == 1 and not RubricPlan.objects.exists()
@@ -128,6 +136,7 @@ def test_a_planned_version_is_shown_and_called_off(house: Rubric, dana: User) ->
         "revision": "0",
         "do": "schedule",
         "note": "in two days",
+        "untried": "nobody called yet",
         "at": f"{at:%Y-%m-%dT%H:%M}",
     }
     assert client.post(f"/rubrics/{house.pk}/draft/", said).status_code == 302
@@ -135,6 +144,64 @@ def test_a_planned_version_is_shown_and_called_off(house: Rubric, dana: User) ->
     plan = RubricPlan.objects.get()
     assert client.post(f"/rubrics/{house.pk}/draft/", {"do": "cancel", "plan": plan.pk}).status_code == 302
     assert not RubricPlan.objects.exists()
+
+
+def test_publishing_needs_a_trial_of_exactly_what_is_saved(
+    house: Rubric, dana: User, alice: User, bob: User, make_call: Callable[..., Call]
+) -> None:
+    calls = [tell(make_call(f"CA{n}")) for n in range(12)]
+    client, address = logged_in(dana), f"/rubrics/{house.pk}/draft/"
+    said = {"text": STRICT, "revision": "0", "size": "30", "days": "7", "note": "courtesy"}
+    assert client.post(address, said | {"do": "replay"}).status_code == 302
+    assert "0 of 12 calls tried" in client.get(address).content.decode()
+    running = client.post(address, said | {"do": "publish", "revision": "1"})
+    assert "still running" in running.content.decode()
+    assert trying.go_on() == 10
+    calls[0].delete()  # the oldest: not tried yet
+    assert trying.go_on() == 2 and trying.go_on() == 0
+    page = client.get(address)
+    assert page.context["replay"].calls == 11
+    assert page.context["agents"] is None, "the shipped policy keeps figures with the agent"
+    Policy.objects.create(hr_lock=False, note="they agreed", author=dana)
+    [agent] = client.get(address).context["agents"]
+    assert agent.name == str(bob) and agent.calls == 11 and agent.changed == 11
+    other = said | {"text": STRICT.replace("met: .4", "met: .45", 1), "do": "publish", "revision": "1"}
+    assert "not been tried" in client.post(address, other).content.decode()
+    assert client.get(address).context["outdated"]
+    back = client.post(address, said | {"do": "publish", "revision": "2"})
+    assert back.status_code == 302 and house.versions.count() == 2, "tried once, it is tried"
+    assert Change.objects.filter(did="published", after__has_key="without a trial").count() == 0
+
+
+def test_without_a_trial_the_reason_is_audited_also_for_a_plan(house: Rubric, dana: User) -> None:
+    client, address = logged_in(dana), f"/rubrics/{house.pk}/draft/"
+    said = {"text": STRICT, "revision": "0", "note": "courtesy", "untried": "no call yet"}
+    later = timezone.now() + timezone.timedelta(days=1)
+    at = {"do": "schedule", "at": f"{later:%Y-%m-%dT%H:%M}"}
+    assert client.post(address, said | at).status_code == 302
+    [made] = drafting.publish_due(later)
+    [change] = Change.objects.filter(did="published", after__has_key="without a trial")
+    assert change.after["without a trial"] == "no call yet" and change.subject == str(made)
+
+
+def test_without_a_call_a_trial_is_over_at_once(house: Rubric, dana: User) -> None:
+    client, address = logged_in(dana), f"/rubrics/{house.pk}/draft/"
+    said = {"text": STRICT, "revision": "0", "size": "200", "days": "365", "note": "courtesy"}
+    client.post(address, said | {"do": "replay"})
+    assert "counts as tried" in client.get(address).content.decode()
+    assert client.post(address, said | {"do": "publish", "revision": "1"}).status_code == 302
+
+
+def test_a_plan_that_no_longer_fits_is_shown_and_called_off(house: Rubric, dana: User) -> None:
+    spec = house.versions.get().spec | {"gone": 1}
+    at = timezone.now()
+    plan = RubricPlan.objects.create(rubric=house, spec=spec, note="x", author=dana, starts_at=at)
+    assert drafting.publish_due(at) == [] and drafting.publish_due(at) == []
+    page = logged_in(dana).get(f"/rubrics/{house.pk}/").content.decode()
+    assert "Not published" in page and "gone: unknown field" in page
+    drafting.cancel(house, plan.pk, dana)
+    answer = logged_in(dana).get(f"/rubrics/{house.pk}/draft/?part=text")
+    assert "gone" in answer.context["problems"][0][0].where
 
 
 @pytest.mark.browser
@@ -146,18 +213,23 @@ def test_a_draft_is_corrected_tried_and_published(
     page.goto("/rubrics/")
     page.get_by_role("link", name=str(house)).click()
     page.get_by_role("link", name="Change it").click()
+    page.get_by_role("button", name="Advanced: as text").click()
     box = page.get_by_label("The rubric as text (YAML)")
     box.fill(STRICT.replace("met: .4", "met: forty"))
-    page.get_by_role("button", name="Save", exact=True).click()
+    page.get_by_role("button", name="Save", exact=True).last.click()
     page.get_by_role("heading", name="To correct before it can be published").wait_for()
     page.locator("[data-line]").first.click()
     line = box.evaluate("(box) => box.value.slice(box.selectionStart, box.selectionEnd)")
     assert "met: forty" in line
     assert Axe().run(page).response["violations"] == []
     box.fill(STRICT)
-    page.get_by_role("button", name="Try on the last").click()
-    page.get_by_role("heading", name="On recent calls").wait_for()
+    page.get_by_role("button", name="Save and try").click()
+    page.get_by_text("0 of 1 calls tried.").wait_for()
+    page.get_by_label("Why, beside the version for good").fill("too soon")
+    tasks.try_drafts()
     page.locator("dd", has_text="1 call").wait_for()
+    assert page.get_by_label("Why, beside the version for good").input_value() == "too soon"
+    assert Axe().run(page).response["violations"] == []
     page.get_by_text("score.courtesy").wait_for()
     page.get_by_label("Why, beside the version for good").fill("courtesy counts more")
     page.get_by_role("button", name="Publish now").click()
@@ -186,7 +258,7 @@ def test_axe_finds_nothing(
     drafting.save(house, dana, STRICT + "x: [", 0)
     page = page_for(dana, color_scheme=scheme, viewport={"width": width, "height": 900})
     for path in (
-        "/rubrics/", f"/rubrics/{house.pk}/", f"/rubrics/{house.pk}/diff/1/2/", f"/rubrics/{house.pk}/draft/",
+        "/rubrics/", f"/rubrics/{house.pk}/", f"/rubrics/{house.pk}/diff/1/2/", f"/rubrics/{house.pk}/draft/?part=text",
         f"/calls/{call.pk}/rescored/?version={version.pk}",
     ):  # fmt: skip
         page.goto(path)
