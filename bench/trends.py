@@ -1,7 +1,10 @@
 """What trends cost: the pages, a call's share of the roll-ups, and the room they take.
 
-    python -m bench trends [--agents 20] [--calls 40000] [--learn 200] [--requests 40] [--seed 1]
+    python -m bench trends [--agents 20] [--calls 40000] [--learn 200] [--requests 40] [--whole 300]
     python -m bench trends --agents 50 --calls 500000
+
+First `--whole` calls like the demo's are written with all their rows, to see what room they take
+(bench/whole_calls.py).
 
 A year of made-up facts goes straight into a database of its own (COPY), ten agents to a team; then the
 roll-ups are made once from all, single calls with all their rows are learned one by one, and the pages are
@@ -51,15 +54,18 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     from django.core.management import call_command
     from django.db import connection
 
+    from bench import whole_calls
     from calls import rollups
 
     call_command("migrate", verbosity=0)
     site = Site(options.agents, options.seed)
+    whole = whole_calls.measure(site, options.whole) if options.whole else None
     with cost() as writing:
         write_facts(site, options.calls)
     with cost() as rolling, connection.cursor() as cursor:
         rollups.roll_up_all(cursor)
     write_calls(site)
+    write_cues(site)
     with connection.cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
     return {
@@ -69,6 +75,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "copy_s": round(writing["wall_ms"] / 1000, 1),
         "roll_up_all_s": round(rolling["wall_ms"] / 1000, 1),
         "room": room(options.calls),
+        "room_of_whole_calls": whole,
         "learn": learn(site, options.learn),
         "catch_up": catch_up(),
         "pages": pages(site, options.requests),
@@ -82,10 +89,11 @@ class Site:
     def __init__(self, agents: int, seed: int) -> None:
         from calls.choices import Role
         from calls.management.commands.seed_rubric import seed_rubric
-        from calls.models import EngineVersion, Source, Team, User
+        from calls.models import EngineVersion, Policy, Source, Team, User
 
         self.dice, self.plain = np.random.default_rng(seed), random.Random(seed)
         self.rubric = seed_rubric()
+        Policy.objects.create(region="us", hr_lock=False)  # or nobody gets an agent's CSV
         self.engine = EngineVersion.objects.create(name="engine/1 bench")
         count = -(-agents // PER_TEAM)
         self.teams = [Team.objects.create(name=f"Team {n}") for n in range(count)]
@@ -143,6 +151,32 @@ def write_calls(site: Site) -> None:
         )
 
 
+def write_cues(site: Site) -> None:
+    """As many cues as facts say were shown, each first one judged, and each thousandth call reviewed."""
+    from django.db import connection
+
+    rules = "ARRAY['frustration-own', 'anxiety-reassure', 'confusion-understand', 'sadness-acknowledge']"
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"""INSERT INTO calls_shownnudge
+                (call_id, agent_id, t_ms, rule, state, missing, cue, phrases, shown_at, verdict,
+                verdict_at, taken)
+            SELECT call_id, agent_id, n * 60000, ({rules})[1 + (hour + n) % 4], 'frustration', 'own',
+                'Say sorry', '[]'::jsonb, ended_at, CASE WHEN n = 1 THEN 'helpful' ELSE '' END,
+                CASE WHEN n = 1 THEN ended_at END, n % 2 = 0
+            FROM calls_callfact, generate_series(1, cues_shown) n"""
+        )
+        cursor.execute(
+            """INSERT INTO calls_review (call_id, reviewer_id, rubric_version_id, ratings, overall, comment,
+                machine, blind, started_at, submitted_at, answer)
+            SELECT call_id, %s, rubric_version_id, '{"own": 1, "acknowledge": 2}'::jsonb, 3, '',
+                '{"own": 2, "acknowledge": 2}'::jsonb, true, ended_at, ended_at, ''
+            FROM (SELECT *, row_number() OVER (ORDER BY call_id) r FROM calls_callfact) f
+            WHERE r %% 1000 = 0""",
+            [site.boss.pk],
+        )
+
+
 def facts(site: Site, count: int) -> dict[str, list[str]]:
     """By column, as COPY reads it: a year of calls by day and hour, `\\N` for what a call cannot tell."""
     dice = site.dice
@@ -193,6 +227,7 @@ def facts(site: Site, count: int) -> dict[str, list[str]]:
         "met_share": real(met / np.maximum(needs, 1), some),
         "outlook": real(outlook),
         "coverage": real(1 - dice.beta(1, 40, count)),
+        **imported(dice, count, ended),
     }  # fmt: skip
     for n, name in enumerate(("frustration", "anxiety", "confusion", "sadness")):
         here = (state == n) & some
@@ -201,6 +236,25 @@ def facts(site: Site, count: int) -> dict[str, list[str]]:
         made[f"missed_{name}"] = np.where(here, needs - met, 0).astype(str).tolist()
     names = ("calm", "satisfaction", "frustration", "anxiety", "confusion", "sadness", "unsure")
     return made | {f"time_{name}": real(shares[:, n]) for n, name in enumerate(names)}
+
+
+def imported(dice: np.random.Generator, count: int, ended: list[str]) -> dict[str, list[str]]:
+    """A quarter of the calls has an answered survey, all a handle time."""
+    asked = dice.random(count) < 0.25
+
+    def told(values: Any, known: Any) -> list[str]:
+        found: list[str] = np.where(known, values.astype(int).astype(str), "\\N").tolist()
+        return found
+
+    everywhere = np.ones(count, dtype=bool)
+    return {
+        "resolved": told(dice.random(count) < 0.8, asked),
+        "csat": told(dice.integers(1, 6, count), asked),
+        "nps": told(dice.integers(0, 11, count), asked),
+        "churned": told(dice.random(count) < 0.05, asked),
+        "handle_time_ms": told(dice.lognormal(12.7, 0.5, count), everywhere),
+        "outcome_at": ended,
+    }
 
 
 def times(dice: np.random.Generator, count: int) -> tuple[list[str], list[str], Any]:
@@ -330,6 +384,10 @@ def pages(site: Site, requests: int) -> dict[str, Any]:
     client.force_login(site.boss)
     found = {}
     for name, path, owners in (
+        ("calls", "/calls/", [site.boss]),
+        ("calls_page_400", "/calls/?page=400", [site.boss]),
+        ("reviews", "/reviews/", [site.boss]),
+        ("cues", "/cues/", [site.boss]),
         ("agent_26_weeks", "/agents/{}/trends/", site.agents),
         ("agent_52_weeks", "/agents/{}/trends/?weeks=52", site.agents),
         ("agent_csv", "/agents/{}/trends.csv", site.agents),
@@ -397,4 +455,5 @@ if __name__ == "__main__":
     parser.add_argument("--learn", type=int, default=200)
     parser.add_argument("--requests", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--whole", type=int, default=300)
     print(json.dumps(measure(parser.parse_args()), indent=2))

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
+from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils.translation import gettext, gettext_lazy, ngettext
@@ -48,15 +51,18 @@ def cues(request: HttpRequest) -> HttpResponse:
 
 def ledger(version: RubricVersion, teams: list[int]) -> dict[str, Any]:
     """Rows per rule of a rubric, over the calls of these teams; precision is over all who use the rubric."""
-    shown: dict[str, list[ShownNudge]] = defaultdict(list)
-    for row in ShownNudge.objects.filter(
+    shown: dict[str, list[Sum]] = defaultdict(list)
+    cues = ShownNudge.objects.filter(
         call__rubric_version__rubric_id=version.rubric_id, call__team__in=teams, call__practice=False
-    ).only("rule", "verdict", "taken", "recovered_ms"):
-        shown[row.rule].append(row)
+    )
+    alike = cues.order_by().values("rule", "verdict", "taken")
+    summed: Iterable[Mapping[str, Any]] = alike.annotate(n=Count("pk"), calmed=Count("recovered_ms"))
+    for row in summed:
+        shown[row["rule"]].append(Sum(row["verdict"], row["taken"], row["n"], row["calmed"]))
     known = nudging.precision(version, fresh=True)
     rules = version.as_spec().nudging
     rows = [rule_row(rule, shown[rule.id], known[rule.id]) for rule in rules.rules]
-    total = sum(map(len, shown.values()))
+    total = sum(map(count, shown.values()))
     return {
         "rubric": str(version),
         "shown": total,
@@ -68,11 +74,24 @@ def ledger(version: RubricVersion, teams: list[int]) -> dict[str, Any]:
     }
 
 
-def rule_row(rule: NudgeRule, rows: list[ShownNudge], known: RulePrecision) -> dict[str, Any]:
-    settled = [row for row in rows if row.taken is not None]
-    taken = [row for row in settled if row.taken]
-    missed = [row for row in settled if not row.taken]
-    said = Counter(row.verdict for row in rows)
+@dataclass(frozen=True)
+class Sum:
+    """Cues of a rule of which the same was said and came; there may be very many."""
+
+    verdict: str
+    taken: bool | None
+    n: int
+    calmed: int
+    """After so many of them the caller was calm again."""
+
+
+def count(rows: Iterable[Sum]) -> int:
+    return sum(row.n for row in rows)
+
+
+def rule_row(rule: NudgeRule, rows: list[Sum], known: RulePrecision) -> dict[str, Any]:
+    taken = [row for row in rows if row.taken]
+    missed = [row for row in rows if row.taken is False]
     verdicts = known.helpful + known.not_helpful + known.wrong
     return {
         "rule": rule.id,
@@ -81,9 +100,12 @@ def rule_row(rule: NudgeRule, rows: list[ShownNudge], known: RulePrecision) -> d
         "missing": MISSING_WORDS[rule.missing],
         "moment": MOMENT_WORDS[rule.moment],
         "cue": rule.cue,
-        "shown": len(rows),
-        "taken_words": share(len(taken), len(settled)),
-        "verdicts": [(Verdict(name).label, said[name]) for name in Verdict.values],
+        "shown": count(rows),
+        "taken_words": share(count(taken), count(taken) + count(missed)),
+        "verdicts": [
+            (Verdict(name).label, count(row for row in rows if row.verdict == name))
+            for name in Verdict.values
+        ],
         "precision_words": f"{known.precision:.0%}, {counted(verdicts)}"
         if verdicts
         else gettext("no verdict yet"),
@@ -94,9 +116,9 @@ def rule_row(rule: NudgeRule, rows: list[ShownNudge], known: RulePrecision) -> d
     }
 
 
-def recovered(rows: list[ShownNudge]) -> str:
+def recovered(rows: list[Sum]) -> str:
     """In how many calls the caller calmed down after the cue."""
-    return share(sum(row.recovered_ms is not None for row in rows), len(rows))
+    return share(sum(row.calmed for row in rows), count(rows))
 
 
 def counted(verdicts: int) -> str:
