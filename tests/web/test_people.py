@@ -172,6 +172,8 @@ def test_people_by_hand_and_by_file(page_for: Open, dana: User, bob: User, tmp_p
     page.get_by_role("button", name="See what it would do").click()
     page.get_by_role("button", name="Do it").click()
     page.get_by_text("1 person made or changed.").wait_for()
+    page.get_by_role("heading", name="Invite people").wait_for()
+    page.goto("/people/")
     page.get_by_role("link", name="Nia").click()
     page.get_by_label("Last name").fill("Boateng")
     page.get_by_role("button", name="Save").click()
