@@ -37,7 +37,7 @@ class Heard:
 
 @dataclass(frozen=True)
 class Seen:
-    """A call under one rubric. `alerts`: causes; `cues`: (ms, rule) of those that would be ready."""
+    """A call under one rubric. `alerts`: causes, once an episode; `cues`: (ms, rule) of the ready ones."""
 
     empathy: float | None
     risk: str
@@ -64,11 +64,11 @@ class Row:
 
     @property
     def added(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.after.alerts) - set(self.before.alerts)))
+        return beyond(self.after.alerts, self.before.alerts)
 
     @property
     def removed(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.before.alerts) - set(self.after.alerts)))
+        return beyond(self.before.alerts, self.after.alerts)
 
 
 @dataclass(frozen=True)
@@ -109,9 +109,14 @@ def seen(call: Heard, spec: RubricSpec) -> Seen:
     return Seen(
         empathy=found.empathy,
         risk=str(found.risk),
-        alerts=tuple(sorted({alert.cause for alert in found.alerts})),
+        alerts=tuple(sorted(alert.cause for alert in found.alerts)),
         cues=tuple(sorted((cue.t_ms, cue.rule) for cue in found.nudges)),
     )
+
+
+def beyond(these: Sequence[str], those: Sequence[str]) -> tuple[str, ...]:
+    """What there is more of in the first, each as often as it is more."""
+    return tuple(sorted((Counter(these) - Counter(those)).elements()))
 
 
 def summary(rows: Sequence[Row]) -> Summary:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -21,7 +22,9 @@ from django.views.decorators.http import require_safe
 from calls import access, drafting, replays
 from calls.models import Rubric, RubricPlan, RubricVersion, Team, User
 from calls.views.paint import LOOK, look_of_rule
-from scoring.rubric import RubricSpec, default_rubric
+from calls.views.said import said
+from scoring.alerts import kind_of
+from scoring.rubric import ALERT_CAUSES, RubricSpec, default_rubric
 from scoring.types import DISTRESS, HELPING
 
 RECENT = 30
@@ -88,13 +91,18 @@ def rubric(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def painted(spec: RubricSpec) -> dict[str, Any]:
-    """Weights and cues in words."""
+    """Weights, alerts and cues in words."""
     words = {str(b): LOOK["behaviour"][str(b)][1] for b in HELPING}
+    kinds = kinds_of(spec)
     return {
         "behaviours": list(words.values()),
         "weights": [
             (LOOK["state"][str(state)], [f"{spec.weights[state].get(b, 0):.0%}" for b in HELPING])
             for state in DISTRESS
+        ],
+        "alerts": [
+            {"kind": kinds(cause), "cause": cause, "off": cause in spec.alerting.switched_off}
+            for cause in (*ALERT_CAUSES, *(rule.id for rule in spec.alerting.lasting))
         ],
         "cues": [
             {
@@ -211,16 +219,35 @@ def tried(found: Rubric, text: str) -> dict[str, Any]:
     before = base.as_spec() if base else default_rubric()
     replay = replays.replay(replays.heard(list(calls.values())), before, spec)
     rows = sorted(replay.rows, key=lambda row: -abs(row.change or 0))
+    kinds = kinds_of(spec, before)
     return {
         "replay": replay.summary,
+        "added": [(kinds(cause), n) for cause, n in replay.summary.added.items()],
+        "removed": [(kinds(cause), n) for cause, n in replay.summary.removed.items()],
         "moved": ngettext("%d call changes", "%d calls change", replay.summary.changed)
         % replay.summary.changed,
         "replayed": [
-            (calls[row.call_id], row, LOOK["risk"][row.before.risk][1], LOOK["risk"][row.after.risk][1])
+            {
+                "call": calls[row.call_id],
+                "row": row,
+                "risk": LOOK["risk"][row.before.risk][1],
+                "risk_after": LOOK["risk"][row.after.risk][1],
+                "alerts": [
+                    *(("+", kinds(cause)) for cause in row.added),
+                    *(("−", kinds(cause)) for cause in row.removed),
+                ],
+            }
             for row in rows
             if row.changed
         ],
     }
+
+
+def kinds_of(*specs: RubricSpec) -> Callable[[str], str]:
+    """What a cause of an alert is called, in the reader's language, by the first rubric that knows it."""
+    return lambda cause: next(
+        (said(kind) for spec in specs if (kind := kind_of(cause, spec)) != cause), cause
+    )
 
 
 # --- one call, two versions -----------------------------------------------------------------------------
@@ -250,7 +277,15 @@ def rescored(request: HttpRequest, call_id: UUID) -> HttpResponse:
         )
     elif other is not None:
         [row] = replays.replay(replays.heard([call]), call.rubric_version.as_spec(), other.as_spec()).rows
-        sides = (call.rubric_version, row.before), (other, row.after)
-        context["sides"] = [(v, asdict(side) | {"risk": LOOK["risk"][side.risk][1]}) for v, side in sides]
+        context["sides"] = [
+            side_paint(version, side)
+            for version, side in ((call.rubric_version, row.before), (other, row.after))
+        ]
         context["change"] = row.change
     return render(request, "rubrics/rescored.html", context)
+
+
+def side_paint(version: RubricVersion, side: replays.Seen) -> tuple[RubricVersion, dict[str, Any]]:
+    kinds = kinds_of(version.as_spec())
+    words = {"risk": LOOK["risk"][side.risk][1], "alerts": [kinds(cause) for cause in side.alerts]}
+    return version, asdict(side) | words
