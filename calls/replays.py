@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from statistics import median
 
@@ -38,14 +38,12 @@ class Heard:
 
 @dataclass(frozen=True)
 class Seen:
-    """A call under one rubric. `alerts`: causes; `cues`: (ms, rule) of those that would be ready."""
+    """A call under one rubric. `alerts`: causes, once an episode; `cues`: (ms, rule) of the ready ones."""
 
     empathy: float | None
     risk: str
     alerts: tuple[str, ...]
     cues: tuple[tuple[int, str], ...]
-    titles: Mapping[str, str] = field(default_factory=dict, compare=False)
-    """What each alert says, by its cause."""
 
 
 @dataclass(frozen=True)
@@ -67,11 +65,11 @@ class Row:
 
     @property
     def added(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.after.alerts) - set(self.before.alerts)))
+        return beyond(self.after.alerts, self.before.alerts)
 
     @property
     def removed(self) -> tuple[str, ...]:
-        return tuple(sorted(set(self.before.alerts) - set(self.after.alerts)))
+        return beyond(self.before.alerts, self.after.alerts)
 
 
 @dataclass(frozen=True)
@@ -112,10 +110,14 @@ def seen(call: Heard, spec: RubricSpec) -> Seen:
     return Seen(
         empathy=found.empathy,
         risk=str(found.risk),
-        alerts=tuple(sorted({alert.cause for alert in found.alerts})),
+        alerts=tuple(sorted(alert.cause for alert in found.alerts)),
         cues=tuple(sorted((cue.t_ms, cue.rule) for cue in found.nudges)),
-        titles={alert.cause: alert.title for alert in found.alerts},
     )
+
+
+def beyond(these: Sequence[str], those: Sequence[str]) -> tuple[str, ...]:
+    """What there is more of in the first, each as often as it is more."""
+    return tuple(sorted((Counter(these) - Counter(those)).elements()))
 
 
 def summary(rows: Sequence[Row]) -> Summary:

@@ -76,8 +76,7 @@ def _kept(row: Row) -> dict[str, Any]:
 
 
 def _seen(seen: Seen) -> dict[str, Any]:
-    alerts = {cause: seen.titles.get(cause, cause) for cause in seen.alerts}
-    return {"empathy": seen.empathy, "risk": seen.risk, "alerts": alerts, "cues": list(seen.cues)}
+    return {"empathy": seen.empathy, "risk": seen.risk, "alerts": list(seen.alerts), "cues": list(seen.cues)}
 
 
 def read(trial: RubricTrial, without: Collection[str] = ()) -> Replay:
@@ -89,7 +88,7 @@ def read(trial: RubricTrial, without: Collection[str] = ()) -> Replay:
 
 def _read(seen: dict[str, Any]) -> Seen:
     cues = tuple((int(ms), str(rule)) for ms, rule in seen["cues"])
-    return Seen(seen["empathy"], seen["risk"], tuple(sorted(seen["alerts"])), cues, dict(seen["alerts"]))
+    return Seen(seen["empathy"], seen["risk"], tuple(sorted(seen["alerts"])), cues)
 
 
 def of(draft: RubricDraft) -> RubricTrial | None:

@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('calls', '0021_paused_hops'),
+        ("calls", "0022_alert_episodes"),
     ]
 
     operations = [

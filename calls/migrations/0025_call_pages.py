@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ("calls", "0022_alert_episodes"),
+        ("calls", "0023_playbook"),
     ]
 
     operations = [

@@ -5,7 +5,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('calls', '0021_paused_hops'),
+        ("calls", "0028_front_door"),
     ]
 
     operations = [

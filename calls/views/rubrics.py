@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from itertools import zip_longest
@@ -27,7 +28,8 @@ from calls.views import rubric_form, rubric_words
 from calls.views.call import first
 from calls.views.paint import LOOK, look_of_rule
 from calls.views.said import said
-from scoring.rubric import RubricSpec, default_rubric
+from scoring.alerts import kind_of
+from scoring.rubric import ALERT_CAUSES, RubricSpec, default_rubric
 from scoring.types import DISTRESS, HELPING
 
 RECENT = 30
@@ -100,13 +102,18 @@ def rubric(request: HttpRequest, pk: int) -> HttpResponse:
 
 
 def painted(spec: RubricSpec) -> dict[str, Any]:
-    """Weights and cues in words."""
+    """Weights, alerts and cues in words."""
     words = {str(b): LOOK["behaviour"][str(b)][1] for b in HELPING}
+    kinds = kinds_of(spec)
     return {
         "behaviours": list(words.values()),
         "weights": [
             (LOOK["state"][str(state)], [f"{spec.weights[state].get(b, 0):.0%}" for b in HELPING])
             for state in DISTRESS
+        ],
+        "alerts": [
+            {"kind": kinds(cause), "cause": cause, "off": cause in spec.alerting.switched_off}
+            for cause in (*ALERT_CAUSES, *(rule.id for rule in spec.alerting.lasting))
         ],
         "cues": [
             {
@@ -303,6 +310,7 @@ def trial_context(found: Rubric, stored: RubricDraft, user: User) -> dict[str, A
     replay = trying.read(trial, without=blind)
     rows = sorted((row for row in replay.rows if row.changed), key=lambda row: -abs(row.change or 0))
     calls = Call.objects.select_related("agent").in_bulk([row.call_id for row in rows])
+    kinds = kinds_of(RubricSpec.from_dict(trial.spec), RubricSpec.from_dict(trial.base))
     shown = {str(pk): call for pk, call in calls.items()}
     return context | {
         "trial": trial,
@@ -311,29 +319,29 @@ def trial_context(found: Rubric, stored: RubricDraft, user: User) -> dict[str, A
         "replay": replay.summary,
         "moved": ngettext("%d call changes", "%d calls change", replay.summary.changed)
         % replay.summary.changed,
-        "alerts_come": titled(replay, "added"),
-        "alerts_go": titled(replay, "removed"),
-        "replayed": [painted_row(shown[row.call_id], row) for row in rows if row.call_id in shown],
+        "alerts_come": [(kinds(cause), n) for cause, n in replay.summary.added.items()],
+        "alerts_go": [(kinds(cause), n) for cause, n in replay.summary.removed.items()],
+        "replayed": [painted_row(shown[row.call_id], row, kinds) for row in rows if row.call_id in shown],
         "agents": trying.by_agent(replay.rows) if trial.ended_at else None,
     }
 
 
-def titled(replay: replays.Replay, which: str) -> list[tuple[str, int]]:
-    """Titles of the alerts that come or go, and in how many calls."""
-    causes = getattr(replay.summary, which)
-    titles = {c: t for row in replay.rows for c, t in {**row.before.titles, **row.after.titles}.items()}
-    return [(said(titles.get(cause, cause)), n) for cause, n in causes.items()]
-
-
-def painted_row(call: Call, row: replays.Row) -> dict[str, Any]:
+def painted_row(call: Call, row: replays.Row, kinds: Callable[[str], str]) -> dict[str, Any]:
     return {
         "call": call,
         "row": row,
         "risk": LOOK["risk"][row.before.risk][1],
         "risk_after": LOOK["risk"][row.after.risk][1],
-        "come": [said(row.after.titles.get(cause, cause)) for cause in row.added],
-        "go": [said(row.before.titles.get(cause, cause)) for cause in row.removed],
+        "come": [kinds(cause) for cause in row.added],
+        "go": [kinds(cause) for cause in row.removed],
     }
+
+
+def kinds_of(*specs: RubricSpec) -> Callable[[str], str]:
+    """What a cause of an alert is called, in the reader's language, by the first rubric that knows it."""
+    return lambda cause: next(
+        (said(kind) for spec in specs if (kind := kind_of(cause, spec)) != cause), cause
+    )
 
 
 # --- one call, two versions -----------------------------------------------------------------------------
@@ -367,14 +375,15 @@ def rescored(request: HttpRequest, call_id: UUID) -> HttpResponse:
             return warning
         helping.look(call, request.user, LookKind.RESCORED)
         [row] = replays.replay(replays.heard([call]), call.rubric_version.as_spec(), other.as_spec()).rows
-        sides = (call.rubric_version, row.before), (other, row.after)
         context["sides"] = [
-            (
-                v,
-                asdict(side)
-                | {"risk": LOOK["risk"][side.risk][1], "alerts": list(map(said, side.titles.values()))},
-            )
-            for v, side in sides
+            side_paint(version, side)
+            for version, side in ((call.rubric_version, row.before), (other, row.after))
         ]
         context["change"] = row.change
     return render(request, "rubrics/rescored.html", context)
+
+
+def side_paint(version: RubricVersion, side: replays.Seen) -> tuple[RubricVersion, dict[str, Any]]:
+    kinds = kinds_of(version.as_spec())
+    words = {"risk": LOOK["risk"][side.risk][1], "alerts": [kinds(cause) for cause in side.alerts]}
+    return version, asdict(side) | words

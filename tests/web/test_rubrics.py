@@ -128,6 +128,28 @@ def test_a_call_scored_again(
     assert call.rubric_version.number == 1
 
 
+def test_alerts_are_named_in_words(
+    house: Rubric, alice: User, dana: User, make_call: Callable[..., Call]
+) -> None:
+    call = tell(make_call("CA1"))
+    text = GOOD.replace("switched_off: []", "switched_off: [distress-high, silence]").replace(
+        "id: frustration-unanswered, state: frustration, seconds: 40",
+        "id: frustration-unanswered, state: frustration, seconds: 44",
+    )
+    client, here = logged_in(dana), f"/rubrics/{house.pk}/"
+    page = client.post(f"{here}draft/", {"revision": "0", "text": text, "do": "replay"}).content.decode()
+    replayed = page[page.index('id="replay-title"') : page.index("The same stored turns")]
+    assert "<div>− High distress</div>" in replayed and "distress-high" not in replayed
+    page = client.post(
+        f"{here}draft/", {"revision": "1", "text": text, "do": "publish", "note": "x"}, follow=True
+    ).content.decode()
+    assert "Frustrated for 44 s, and nobody has acknowledged it" in page
+    assert page.count("switched off") == 2
+    version = house.versions.get(number=2)
+    scored = client.get(f"/calls/{call.pk}/rescored/?version={version.pk}").content.decode()
+    assert "<div>High distress</div>" in scored and ">distress-high" not in scored
+
+
 def test_a_planned_version_is_shown_and_called_off(house: Rubric, dana: User) -> None:
     client = logged_in(dana)
     at = timezone.now() + timezone.timedelta(days=2)
