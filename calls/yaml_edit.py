@@ -42,6 +42,8 @@ def edit(text: str, changes: Changes) -> str:
     if repr(new) == repr(old):
         return text
     node = yaml.compose(text, Loader=LOADER)
+    if node is None:  # an empty text
+        return _dumped(new)
     made = text
     edits = sorted(_edits(text, node, (), changes), key=lambda edit: edit[:2])
     for start, end, instead in edits[::-1]:  # from the back; of two at one place the first stays the first

@@ -60,9 +60,8 @@ def rubric_version_for(team_id: int | None) -> RubricVersion:
     """
     versions = RubricVersion.objects.select_related("rubric")
     found = (
-        versions.filter(rubric__team_id=team_id).order_by("-number").first()
-        or versions.filter(rubric__team=None).order_by("-number").first()
-    )
+        team_id is not None and versions.filter(rubric__team_id=team_id).order_by("-number").first()
+    ) or versions.filter(rubric__team=None).order_by("-number").first()
     if found is None:
         raise LookupError("No rubric is published: run `manage.py seed_rubric`.")
     return found
