@@ -56,14 +56,26 @@ def _woven(one: bytes, two: bytes, kind: str) -> bytes:
 
 
 def phones(
-    protocol: str, path: str, headers: Mapping[str, str], both: Sides, call: str, said: Mapping[str, str]
+    protocol: str,
+    path: str,
+    headers: Mapping[str, str],
+    both: Sides,
+    call: str,
+    said: Mapping[str, str],
+    token: Callable[[], str] | None = None,
 ) -> list[Phone]:
     """The connections of one call through `protocol`; `headers` are those of AudioHook's signature, or
-    an Authorization."""
+    an Authorization. `token`: makes a one-time token for each connection, where the source asks for them."""
+    sounds = (("customer", both.customer), ("agent", both.agent))
+
+    def more() -> dict[str, str]:
+        return {**said, "token": token()} if token else dict(said)
+
     if protocol == "audiohook":
         return [_audiohook(path, headers, both, call, said)]
     if protocol == "stream":
         start = {"type": "start", "call_ref": call, "format": "pcm_s16le", "rate": 8000}
+        start |= {"ticket": token()} if token else {}
         opening = json.dumps(start | {"channels": ["customer", "agent"], "parameters": dict(said)})
         audio = _woven(linear(both.customer), linear(both.agent), "<i2")
         closing = ('{"type":"stop"}',)
@@ -73,18 +85,17 @@ def phones(
     if protocol == "freeswitch":
         query = urlencode({"call": call, "rate": "8000", "mix": "stereo", **said})
         audio = _woven(linear(both.customer), linear(both.agent), "<i2")
-        return [Phone(f"{path}?{query}", headers, (), _cut(audio, 4 * FRAME_BYTES))]
+        metadata = (json.dumps({"token": token()}),) if token else ()
+        return [Phone(f"{path}?{query}", headers, metadata, _cut(audio, 4 * FRAME_BYTES))]
     if protocol in ("asterisk", "vonage"):
-        sounds = (("customer", both.customer), ("agent", both.agent))
-        return [_leg(protocol, path, headers, role, sound, call, said) for role, sound in sounds]
+        return [_leg(protocol, path, headers, role, sound, call, more()) for role, sound in sounds]
     if protocol == "exotel":  # a stream has one voice and names no track
-        sounds = (("customer", both.customer), ("agent", both.agent))
         return [
-            _family(protocol, path, headers, {"": sound}, call, {**said, "role": role})
+            _family(protocol, path, headers, {"": sound}, call, {**more(), "role": role})
             for role, sound in sounds
         ]
     tracks = {"inbound": both.customer, "outbound": both.agent}
-    return [_family(protocol, path, headers, tracks, call, said)]
+    return [_family(protocol, path, headers, tracks, call, more())]
 
 
 def _leg(

@@ -8,6 +8,7 @@ import json
 import threading
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -161,8 +162,7 @@ def _tried(source: MediaSource) -> tuple[bool, str]:
 
 async def _play(source: MediaSource, ref: str) -> None:
     both, named = sample(), {"label": TEST_LABEL}
-    if source.one_time_tokens_required:
-        named["token"] = auth.mint_token(source, ref)
+    token = partial(auth.mint_token, source, ref) if source.one_time_tokens_required else None
     if source.protocol in GIVEN:
         signature = auth.sign(source.secrets[0], source.public_url)
         await play(
@@ -172,7 +172,7 @@ async def _play(source: MediaSource, ref: str) -> None:
                 legs=legs(both, source.roles),
                 speed=1.0,
                 call_sid=ref,
-                parameters=named,
+                parameters={**named, "token": token()} if token else named,
             )
         )
         return
@@ -186,7 +186,7 @@ async def _play(source: MediaSource, ref: str) -> None:
         headers = signatures.sign(source, str(uuid.uuid4()))
     path = f"/media/{source.protocol}/{source.slug}/"
     await phones.play(
-        phones.phones(source.protocol, path, headers, both, ref, named), settings.MEDIA_URL_BASE
+        phones.phones(source.protocol, path, headers, both, ref, named, token), settings.MEDIA_URL_BASE
     )
 
 

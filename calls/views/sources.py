@@ -27,6 +27,8 @@ from scoring.types import Channel
 PHONED = Source.objects.select_related("team").exclude(protocol=Protocol.RECORDING)
 """Recordings come by a page of their own."""
 OWN_LEGS = {Channel.CUSTOMER.value: Channel.CUSTOMER.value, Channel.AGENT.value: Channel.AGENT.value}
+TOKENLESS = (Protocol.AUDIOHOOK, Protocol.AUDIOSOCKET)
+"""A nonce, or a UUID reserved for the call, is good once already."""
 REASONS: dict[str, str | Promise] = {
     "bad signature": gettext_lazy(
         "The signature or password did not fit: compare the secret, and the public address."
@@ -65,6 +67,11 @@ REASONS: dict[str, str | Promise] = {
     "audio before start": gettext_lazy("It sent audio before its start message."),
     "audio before its announcement": gettext_lazy("It sent audio before saying what kind it is."),
     "start": gettext_lazy("Its start message could not be used: see the recipe for what belongs in it."),
+    "too many messages": gettext_lazy("It sent message after message, and hardly any audio."),
+    "practice over": gettext_lazy("It came with a ticket of a practice call that had ended."),
+    "phone system error": gettext_lazy(
+        "The phone system reported an error of its own; the call’s coverage has its words."
+    ),
     "unknown reservation": gettext_lazy("It brought a number that was not reserved, used, or too old."),
 }
 
@@ -130,6 +137,11 @@ class SourceForm(forms.ModelForm):  # type: ignore[type-arg]
         usual = {channel: leg for leg, channel in (named or OWN_LEGS).items()}
         caller = found.get("caller") or usual.get("customer", "customer")
         agent = found.get("agent") or usual.get("agent", "agent")
+        if found.get("token_required") and protocol in TOKENLESS:
+            self.add_error(
+                "token_required",
+                _("This phone system proves each call anew and can bring no token: leave this off."),
+            )
         roles = {caller: Channel.CUSTOMER.value, agent: Channel.AGENT.value}
         if len(roles) == 2:
             self.instance.roles = roles
@@ -232,6 +244,8 @@ def health_of(slug: str) -> dict[str, Any] | None:
 
 def words_for(reason: str) -> str:
     """What to do about it; a reason nobody has put into words is named as it is."""
+    if reason.startswith("phone system error"):
+        return f"{REASONS['phone system error']} ({reason.rpartition(' ')[2]})"
     return str(REASONS.get(reason) or _("It was refused: {reason}.").format(reason=reason))
 
 

@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
-from calls import access, outlooks, policy, rollups
+from calls import access, auditing, outlooks, policy, rollups
 from calls.choices import Role
 from calls.models import Team, User
 from calls.rollups import Felt, Quartiles, Trend
@@ -107,6 +107,8 @@ def team_trends_csv(request: HttpRequest, pk: int) -> HttpResponse:
             "The policy locks agents’ figures, and each week here is of fewer than {n} agents."
         ).format(n=LEAST_PEOPLE)
         return HttpResponseForbidden(words, content_type="text/plain; charset=utf-8")
+    assert isinstance(request.user, User)  # outsiders got a 404
+    auditing.exported(request.user, "team-trends.csv", team=team.name)
     return csv_of("team", team.name, trend, told)
 
 

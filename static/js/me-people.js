@@ -20,6 +20,7 @@ export function peoplePanel(box, tell) {
   const more = make("p", { class: "small quiet" });
   const draw = rows(place, ({ id }) => id, (message) => {
     const row = messageRow(message, tell, "div");
+    row.node.querySelector(".words").tabIndex = 0; // a long one scrolls, and leaves room for the cue
     return { ...row, leave: () => row.update({ ...message, read_at: message.read_at ?? new Date().toISOString() }) };
   });
   return (messages, looks) => {

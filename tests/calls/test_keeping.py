@@ -16,11 +16,11 @@ import pytest
 from django.conf import settings as django_settings
 from django.utils import timezone
 
-from calls import keeping, record, tasks
+from calls import keeping, record, retention, tasks
 from calls.buffer import StoredPiece, Writer, ledger
 from calls.choices import CallStatus
 from calls.keeping import EITHER_SIDE_MS, Told
-from calls.models import Call, Source, Turn
+from calls.models import Call, Source, Turn, User
 from scoring import speech
 from scoring.audio import read_recording
 from scoring.types import HOP_MS, HOP_SAMPLES, RATE_HZ, Channel, Samples
@@ -468,9 +468,9 @@ def test_what_must_be_silent(
 # --- it goes with its call ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("how", ["row", "queryset", "admin"])
+@pytest.mark.parametrize("how", ["row", "queryset", "erased"])
 def test_a_deleted_call_leaves_no_audio(
-    kept_call: Call, make_call: MakeCall, how: str, audio_dir: Path, admin_user_client: Any
+    kept_call: Call, make_call: MakeCall, how: str, audio_dir: Path, alice: User
 ) -> None:
     other = make_call("CA2")
     for call in (kept_call, other):
@@ -483,21 +483,10 @@ def test_a_deleted_call_leaves_no_audio(
     elif how == "queryset":
         Call.objects.filter(pk=gone).delete()
     else:
-        chosen = {"action": "delete_selected", "_selected_action": [str(gone)], "post": "yes"}
-        assert admin_user_client.post("/admin/calls/call/", chosen).status_code == 302
+        retention.erase(kept_call, alice, "asked")
     assert not Call.objects.filter(pk=gone).exists()
     assert keeping.find(gone) is None and not keeping.is_waiting(gone)
     assert keeping.find(other.pk) and keeping.is_waiting(other.pk)
-
-
-@pytest.fixture
-def admin_user_client(django_user_model: Any) -> Any:
-    from django.test import Client
-
-    user = django_user_model.objects.create_superuser("root", password="x", role="admin")
-    client = Client()
-    client.force_login(user)
-    return client
 
 
 def test_what_a_crash_left_behind_is_found(kept_call: Call) -> None:

@@ -41,7 +41,7 @@ WORDS = {
 """Where words of a call stand: gone with its transcript. (Of a label the whole row goes.)"""
 OURS = {
     "call": {
-        "external_ref", "stream_ref", "queue", "status", "end_reason", "engine", "caller_gender",  # phone system's
+        "external_ref", "stream_ref", "queue", "status", "end_reason", "engine", "caller_gender", "pauses",  # phone system's
         "counters", "notes",  # numbers; sentences of ours without a quote
         "purged",  # when
     },
@@ -51,7 +51,7 @@ OURS = {
     "coverageblock": {"channel", "hops"},
     "moment": {"state"},
     "nudge": {"rule", "state", "missing", "cue", "phrases"},  # the rubric's words
-    "shownnudge": {"rule", "state", "missing", "cue", "phrases", "verdict"},
+    "shownnudge": {"rule", "state", "missing", "cue", "phrases", "solution", "link", "verdict"},
     "alert": {"cause", "title", "severity"},
     "consentevent": {"said", "how"},
     "turnlabel": {"channel"},
@@ -187,7 +187,7 @@ def on_disk(folder: Path) -> Iterator[str]:
 
 
 @settings(
-    max_examples=12,
+    max_examples=4,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

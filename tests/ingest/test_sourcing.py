@@ -41,6 +41,20 @@ def test_a_sample_call_goes_through_and_leaves_nothing(
     assert sourcing.last_test(source.slug)["words"] == told["words"]  # type: ignore[index]
 
 
+@pytest.mark.parametrize(
+    "protocol", ["twilio", "stream", "asterisk", "freeswitch", "vonage", "telnyx", "exotel"]
+)
+def test_a_sample_call_brings_a_token_for_each_connection(
+    make_source: Make, rubric: RubricVersion, protocol: str
+) -> None:
+    tracks = {"inbound": "customer", "outbound": "agent"}
+    roles = tracks if protocol in ("twilio", "telnyx") else {"customer": "customer", "agent": "agent"}
+    source = make_source(protocol=protocol, roles=roles)
+    Source.objects.filter(slug=source.slug).update(token_required=True)
+    told = sourcing.run_test(source.slug)
+    assert told["ok"], told
+
+
 def test_what_is_wrong_is_said(make_source: Make, rubric: RubricVersion, settings: Any) -> None:
     source = make_source(protocol="stream")
     settings.MEDIA_URL_BASE = "ws://127.0.0.1:1"

@@ -19,7 +19,15 @@ ensure_torchaudio()
 from torch.nn.functional import gelu  # noqa: E402
 
 from scoring import fast_encoder  # noqa: E402
-from scoring.fast_encoder import INT8_PARTS, FastEncoder, Int8Linear, Precision, parts, precision  # noqa: E402
+from scoring.fast_encoder import (  # noqa: E402
+    INT8_PARTS,
+    FastEncoder,
+    Int8Linear,
+    Precision,
+    has_bfloat16,
+    parts,
+    precision,
+)
 from scoring.voice_network import Backbone, load_pretrained  # noqa: E402
 
 SERVED = Precision(torch.bfloat16, INT8_PARTS)
@@ -113,7 +121,11 @@ def test_the_measure_notices_what_naive_int8_does(
 @pytest.mark.parametrize("at", [SERVED, Precision(torch.bfloat16)], ids=["int8", "bfloat16"])
 def test_a_window_does_not_depend_on_its_batch(network: Any, windows: np.ndarray, at: Precision) -> None:
     backbone = network.mods.backbone
-    backbone.settle(at)
+    try:
+        backbone.settle(at)
+    except RuntimeError as error:  # oneDNN has no bfloat16 for it; nor would `precision()` choose that here
+        assert not has_bfloat16()
+        pytest.skip(f"this CPU: {error}")
     with torch.inference_mode():
         mel = backbone.mel(torch.from_numpy(windows[:5]))
         together = backbone.features(mel)

@@ -35,6 +35,7 @@ calls/<uuid:call_id>/  calls/<uuid:call_id>/audio  calls/<uuid:call_id>/alerts/<
 calls/<uuid:call_id>/alerts/<str:cause>/resolve  calls/<uuid:call_id>/messages  calls/<uuid:call_id>/follow
 calls/<uuid:call_id>/consent  calls/<uuid:call_id>/data/  calls/<uuid:call_id>/export.zip
 calls/<uuid:call_id>/erase  calls/<uuid:call_id>/notes  calls/<uuid:call_id>/rescored/
+calls/<uuid:call_id>/listen  calls/<uuid:call_id>/barge  alerts/<int:pk>/
 calls/<uuid:call_id>/ticket  calls/<uuid:call_id>/labels/  calls/<uuid:call_id>/labels/mark
 me/cues/<int:pk>/verdict  me/messages/<int:pk>/read  me/reviews/<uuid:call_id>/appeal
 agents/<int:pk>/trends/  agents/<int:pk>/trends.csv  teams/<int:pk>/trends/  teams/<int:pk>/trends.csv
@@ -45,7 +46,7 @@ reviews/sessions/<int:pk>/  reviews/appeals/<int:pk>/  reviews/<int:pk>/  review
 """Something of Billing: 404, as if it were not there."""
 ADMINS = """
 people/  people/new/  people/<int:pk>/  people/<int:pk>/second-factor  people/<int:pk>/link  people/import/
-people.csv  teams/  outcomes/  outcomes/outlook/  audit/  sources/  sources/new/  sources/<int:pk>/
+people/invite/  people/<int:pk>/erase  people/<int:pk>/data.zip  people.csv  teams/  outcomes/  outcomes/outlook/  audit/  sources/  sources/new/  sources/<int:pk>/
 sources/<int:pk>/do  webhooks/  webhooks/<int:pk>/  webhooks/<int:pk>/do
 webhooks/<int:pk>/deliveries/<int:delivery>/again  policy/purge  reviews/refits/
 """
@@ -53,7 +54,7 @@ webhooks/<int:pk>/deliveries/<int:delivery>/again  policy/purge  reviews/refits/
 AGENTS = "me/  me/choices  me/trends/  me/data.zip  me/trends.csv  me/reviews/"
 """404, or led away: she is no agent."""
 OWN = """
-floor/  floor/wall/  calls/  trends/  cues/  rubrics/  practice/  recordings/  recordings/rows  tokens/  policy/
+floor/  floor/wall/  alerts/  calls/  trends/  cues/  rubrics/  practice/  recordings/  recordings/rows  tokens/  policy/
 policy/firewall/  reviews/  reviews/next  reviews/labels/  reviews/labels.csv  reviews/agreement/
 reviews/sessions/new
 """
@@ -135,6 +136,7 @@ def theirs(
         "recordings": recordings.begin(alice, wanted)[0].pk, "sources": source.pk, "tokens": token.pk,
         "webhooks": hook.pk, "reviews": review.pk, "sessions": session.pk, "messages": message.pk,
         "appeals": Appeal.objects.create(call=call, agent=bob, reason="third time").pk,
+        "alerts": Alert.objects.filter(call=call)[0].pk,
         "cues": call.shown_nudges.values_list("pk", flat=True).first() or 1,
     }  # fmt: skip
 

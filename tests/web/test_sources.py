@@ -86,7 +86,7 @@ def test_every_protocol_can_be_made_and_has_a_recipe(dana: User, billing: Team, 
         ({"protocol": "carrier-pigeon"}, "valid choice"), ({"networks": "10.0.0.0/33"}, "no network"),
         ({"networks": "\n".join(["10.0.0.0/8"] * 51)}, "at most 50"), ({"listen_url": "ftp://x"}, "https://"),
         ({"barge_url": "https://pbx/{id}"}, "{id} is not known"), ({"barge_url": "https://{agent}/"}, "host must be"),
-        ({"caller": "x", "agent": "x"}, "Map two legs"), ({"team": "99"}, "valid choice"),
+        ({"caller": "x", "agent": "x"}, "Map two legs"), ({"token_required": "on"}, "can bring no token"), ({"team": "99"}, "valid choice"),
     ],
 )  # fmt: skip
 def test_one_that_cannot_be(

@@ -7,6 +7,7 @@ import asyncio
 import threading
 import time
 import uuid
+from functools import partial
 from typing import Any
 
 import redis
@@ -92,9 +93,10 @@ class Command(BaseCommand):
             sent = both.seconds
         else:
             path = f"/media/{source.protocol}/{source.slug}/"
-            calls = phones.phones(
-                source.protocol, path, credentials(source), both, plan.call_sid, plan.parameters
-            )
+            ref = plan.call_sid
+            said = {name: value for name, value in plan.parameters.items() if name != "token"}
+            token = partial(auth.mint_token, source, ref) if source.one_time_tokens_required else None
+            calls = phones.phones(source.protocol, path, credentials(source), both, ref, said, token)
             asyncio.run(phones.play(calls, url, speed=speed, started=looker.start))
             sent = both.seconds
         looker.join(10)
