@@ -50,7 +50,7 @@ OURS = {
     "speech": {"channel"},
     "coverageblock": {"channel", "hops"},
     "moment": {"state"},
-    "nudge": {"rule", "state", "missing", "cue", "phrases"},  # the rubric's words
+    "nudge": {"rule", "state", "missing", "cue", "phrases", "solution", "link"},  # the rubric's words
     "shownnudge": {"rule", "state", "missing", "cue", "phrases", "solution", "link", "verdict"},
     "alert": {"cause", "title", "severity"},
     "consentevent": {"said", "how"},
@@ -60,6 +60,7 @@ OURS = {
     "appeal": {"decision"},
     "calibrationsession": {"name"},  # of a session of several calls
     "callfact": {"topic", "outlook_status", "appeal_decision"},  # the queue; closed lists
+    "look": {"kind"},
     "delivery": {"kind", "body", "trouble"},  # ids, times, numbers (test_webhooks), and a stranger's HTTP status
 }  # fmt: skip
 """Model: text fields of its that hold nobody's words about a call."""
