@@ -115,6 +115,11 @@ def write_facts(site: Site, count: int) -> None:
     fields = list(CallFact._meta.concrete_fields)
     columns = ", ".join(field.column for field in fields)
     made = facts(site, count)
+    made |= {
+        "under_appeal": ["f"] * count,
+        "appeal_decision": [""] * count,
+        "machine_empathy": made["empathy"],
+    }
     rows = zip(*(made[field.column] for field in fields), strict=True)
     with connection.cursor() as cursor:
         with cursor.copy(f"COPY calls_callfact ({columns}) FROM STDIN") as copy:
