@@ -178,18 +178,20 @@ def _unword(rows: QuerySet[Any], fields: Mapping[str, Any]) -> int:
     return rows.exclude(**fields).update(**fields)
 
 
-UNQUOTE = """
+# A label or a source is a bare name; a sentence in its place is not kept.
+NAMED = "part.key IN ('label', 'source') AND (part.value #>> '{}') ~ '^[a-z][a-z0-9_:.-]{0,79}$'"
+UNQUOTE = f"""
 UPDATE calls_turn SET cues = coalesce((SELECT jsonb_agg(
     (SELECT jsonb_object_agg(part.key, CASE
-        WHEN part.key IN ('label', 'source')
+        WHEN ({NAMED})
             OR jsonb_typeof(part.value) IN ('number', 'boolean', 'null') THEN part.value
         ELSE '""' END)
      FROM jsonb_each(cue) part)) FROM jsonb_array_elements(cues) cue), '[]')
 WHERE call_id = ANY(%s::uuid[])
 """
-QUOTED = """
+QUOTED = f"""
 EXISTS (SELECT 1 FROM jsonb_array_elements(cues) cue, jsonb_each(cue) part
-    WHERE part.key NOT IN ('label', 'source')
+    WHERE NOT ({NAMED})
     AND jsonb_typeof(part.value) NOT IN ('number', 'boolean', 'null') AND part.value <> '""')
 """
 

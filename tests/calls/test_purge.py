@@ -188,7 +188,7 @@ def on_disk(folder: Path) -> Iterator[str]:
 
 
 @settings(
-    max_examples=4,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
