@@ -208,7 +208,7 @@ class StreamTokens(APIView):
         asked.is_valid(raise_exception=True)
         said = asked.validated_data
         source = _source_of(request, said["source"])
-        if source.protocol not in WIRES or not source.enabled:
+        if source.protocol not in WIRES or source.protocol == Protocol.AUDIOHOOK or not source.enabled:
             raise Conflict(
                 f"Source {source.slug!r} has no streams that bring a token, or takes no calls now."
             )

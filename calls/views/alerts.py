@@ -17,8 +17,8 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import ensure_csrf_cookie
 from django.views.decorators.http import require_safe
 
-from calls import access, wire
-from calls.models import Alert, Review, User
+from calls import access, reviewing, wire
+from calls.models import Alert, User
 from calls.models.rubrics import rubric_version_for
 from calls.views.call import alert_paint
 from calls.views.people import day
@@ -59,7 +59,7 @@ def alerts(request: HttpRequest) -> HttpResponse:
         "teams": access.visible_teams(user),
         "statuses": [(name, words) for name, (words, _which) in STATUSES.items()],
         "causes": causes_for(user, asked["cause"]),
-        "hidden": access.visible_alerts(user).filter(call__in=being_scored(user)).exists(),
+        "hidden": access.visible_alerts(user).filter(call__in=reviewing.under_way(user)).exists(),
     }
     return render(request, "alerts/alerts.html", context)
 
@@ -82,12 +82,8 @@ def watcher(request: HttpRequest) -> User:
 
 def visible(user: User) -> QuerySet[Alert]:
     """Less those of calls that the user is still scoring: what the machine found is not told in passing."""
-    seen = access.visible_alerts(user).exclude(call__in=being_scored(user))
+    seen = access.visible_alerts(user).exclude(call__in=reviewing.under_way(user))
     return seen.select_related("call__agent", "call__team", "acknowledged_by", "resolved_by")
-
-
-def being_scored(user: User) -> QuerySet[Review, Any]:
-    return Review.objects.filter(reviewer=user, submitted_at=None).values("call")
 
 
 def fitting(

@@ -42,12 +42,14 @@ def test_outsiders_and_other_scopes_get_none(vonage: Source, alice: User, carol:
     [
         ({"call_ref": ""}, 400, "call_ref"), ({"call_ref": "x" * 121}, 400, "call_ref"), ({"source": "no"}, 404, "yours"),
         ({"source": None}, 400, "source"), ({"source": "pbx"}, 409, "no streams"), ({"source": "off"}, 409, "takes no calls"),
+        ({"source": "hook"}, 409, "no streams"),
     ],
 )  # fmt: skip
 def test_what_gets_no_token(
     vonage: Source, billing: Team, alice: User, as_token: As, said: dict[str, Any], status: int, words: str
 ) -> None:
     Source.objects.create(name="P", slug="pbx", team=billing, protocol="audiosocket")
+    Source.objects.create(name="H", slug="hook", team=billing, protocol="audiohook")
     Source.objects.create(name="O", slug="off", team=billing, protocol="vonage", enabled=False)
     answer = as_token(alice).post(PATH, {"source": "vonage", "call_ref": "C1"} | said, "application/json")
     assert answer.status_code == status and words in answer.content.decode(), answer.content
