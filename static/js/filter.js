@@ -16,6 +16,9 @@ export function filterBy(form, onChange) {
     changed();
   });
 
+  const select = form.elements.queue;
+  const known = new Set([...select.options].map((option) => option.value));
+
   return {
     active: () => Object.values(wanted()).some(Boolean),
     matcher() {
@@ -26,10 +29,12 @@ export function filterBy(form, onChange) {
         (!q || [tile.agent, tile.queue, tile.team_name, tile.source].join(" ").toLowerCase().includes(q));
     },
     // Queues come and go with calls; the chosen one stays.
-    offer(queues) {
-      const select = form.elements.queue;
-      const known = new Set([...select.options].map((option) => option.value));
-      for (const queue of queues) if (queue && !known.has(queue)) select.add(new Option(queue));
+    offer(tiles) {
+      for (const { queue } of tiles) {
+        if (!queue || known.has(queue)) continue;
+        known.add(queue);
+        select.add(new Option(queue));
+      }
     },
     focus() {
       form.elements.q.focus();

@@ -21,7 +21,7 @@ const MOVE_EVERY_MS = 5000;
 const BAND = 6;
 const TITLE = document.title;
 const LINES_EVERY = 2; // Lines of distress move on by a few pixels each second tick: they cost most.
-const FAR_MS = 10_000; // Tiles out of sight are written so seldom, dated, and at once when risk or staleness changes.
+const FAR_MS = 30_000; // Tiles out of sight are written so seldom, dated, and at once when risk or staleness changes.
 const COUNTED_MS = 2000; // At a slower rate than this ages would not be true until the next draw: they are dated.
 
 const root = document.querySelector("[data-floor]");
@@ -94,7 +94,7 @@ function draw() {
       grid.append(view.node);
     }
     const turned = view.tile?.risk !== tile.risk;
-    const due = !view.far || turned || drawnAt >= view.nextAt;
+    const due = !view.far || turned || drawnAt >= view.nextAt || aged(view, tile, now);
     const line = Boolean(held) || turned || (!view.far && ticks % LINES_EVERY === 0);
     if (due) write(view, tile, now, line);
     if (due) view.nextAt = drawnAt + FAR_MS * (view.nextAt < 0 ? (n % 10) / 10 : 1); // not all in one tick
@@ -118,15 +118,18 @@ function draw() {
 const write = (view, tile, now, line = true) =>
   view.draw(tile, now, { frozen: Boolean(held), dated: view.far || paint.every > COUNTED_MS, line });
 
+const aged = (view, tile, now) => !view.stale && !held && isStale(tile, now);
+
 // What is old says so within a second, however seldom the page is drawn.
 function markOld() {
   if (document.hidden || held) return;
   const now = serverNow();
-  for (const view of views.values()) {
-    const tile = doc.calls[view.node.dataset.id];
-    if (tile && !view.stale && isStale(tile, now)) write(view, tile, now);
+  if (!wasOld && oldSince(lostAt, now) !== null) return paint.now();
+  if (paint.every <= 1000) return; // A draw sees to it.
+  for (const [id, view] of views) {
+    const tile = doc.calls[id];
+    if (tile && aged(view, tile, now)) write(view, tile, now);
   }
-  if (!wasOld && oldSince(lostAt, now) !== null) paint.now();
 }
 
 const longGone = (tile, now) =>
@@ -217,7 +220,7 @@ function retitle() {
 const show = (node, on) => node.hidden === on && (node.hidden = !on);
 
 function emptiness(present, fitting, asOf) {
-  const seen = (list) => [...list.children].some((node) => !node.hidden);
+  const seen = (list) => list.querySelector(":scope > :not([hidden])") !== null;
   show(bandSection, seen(band));
   show(gridSection, seen(grid));
   if (present.length) everCalled = true;
@@ -252,7 +255,7 @@ const { refetch } = openLine("/ws/floor/", {
 document.addEventListener("visibilitychange", () => document.hidden || refetch());
 
 function changed(urgent = false) {
-  filter.offer(new Set(Object.values(doc.calls).map((tile) => tile.queue)));
+  filter.offer(Object.values(doc.calls));
   if (document.hidden) retitle(); // nothing is drawn then
   urgent ? paint.hurry() : paint.request();
 }
