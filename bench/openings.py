@@ -26,6 +26,7 @@ from typing import Any
 
 import psutil
 import redis
+from websockets.exceptions import ConnectionClosed
 
 from bench.load import tracks
 from bench.product import Product, product
@@ -131,7 +132,7 @@ async def openings(running: Product, source: MediaSource, count: int, within_s: 
             else:
                 both = [open_one(running, phone, held) for phone in connections(source, silence)]
             took.append(max(await asyncio.gather(*both)))
-        except (SimulationError, TimeoutError, OSError) as error:
+        except (SimulationError, ConnectionClosed, TimeoutError, OSError) as error:
             failed.append(str(error)[:120])
 
     await asyncio.gather(*(one(n) for n in range(count)))

@@ -339,6 +339,11 @@ return 1
 """
 
 
+CONNECTIONS = 16
+"""Of one media process; when more streams ask at once, they wait for each other (a pool that does not wait
+refuses the 101st of them, and a new connection costs more than the wait)."""
+
+
 class Writer:
     """What media processes do: put hops, say that a call has ended."""
 
@@ -351,10 +356,15 @@ class Writer:
     @classmethod
     def connect(cls, url: str, *, cap: int = MAX_DUE) -> Writer:
         """Fails within seconds rather than waiting: the flusher keeps audio and tries again."""
-        client = redis.asyncio.Redis.from_url(
-            url, socket_timeout=3, socket_connect_timeout=1, retry=AsyncRetry(NoBackoff(), 1)
+        pool = redis.asyncio.BlockingConnectionPool.from_url(
+            url,
+            max_connections=CONNECTIONS,
+            timeout=3,
+            socket_timeout=3,
+            socket_connect_timeout=1,
+            retry=AsyncRetry(NoBackoff(), 1),
         )
-        return cls(client, cap=cap)
+        return cls(redis.asyncio.Redis.from_pool(pool), cap=cap)
 
     async def put_many(self, pieces: Sequence[StoredPiece]) -> int:
         """Make hops due, in one step; how many of them (a prefix) were taken before the cap.

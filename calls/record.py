@@ -93,8 +93,9 @@ def open_call(new: OpenCall) -> Opened:
         if source.practice and call is None and new.practice_of is None:
             # Or a ticket kept from a practice that is over would make a call in whoever's name it likes.
             raise NotTaken("practice over")
+        streams = {"streams": dict.fromkeys(new.channels, 1)}
         if call is None:
-            call = _new_call(source, new)
+            call = _new_call(source, new, streams)
         else:
             if not call.counters.get("streams"):  # it waited for its first sound, as practice does
                 call.started_at, resumed = new.started_at, False
@@ -107,10 +108,9 @@ def open_call(new: OpenCall) -> Opened:
             _end_pauses(
                 call, new.channels, int((new.started_at - call.started_at) / timedelta(milliseconds=1))
             )
-        call.counters = _added(call.counters, {"streams": dict.fromkeys(new.channels, 1)})
-        call.save()
-        call.tile = fresh_tile(call) if call.tile else first_tile(call)
-        call.save(update_fields=["tile"])
+            call.counters = _added(call.counters, streams)
+            call.tile = fresh_tile(call) if call.tile else first_tile(call)
+            call.save()
         messages = tile_messages(call) + ([_no_final(str(call.pk))] if resumed else [])
         transaction.on_commit(lambda: push.publish(messages))
     offset = int((new.started_at - call.started_at) / timedelta(milliseconds=1)) if resumed else 0
@@ -148,7 +148,7 @@ def _complete(call: Call, source: Source, new: OpenCall) -> None:
     call.label = call.label or parameters.get("label", "")[:120]
 
 
-def _new_call(source: Source, new: OpenCall) -> Call:
+def _new_call(source: Source, new: OpenCall, counters: dict[str, Any]) -> Call:
     parameters = new.parameters
     username, agent = parameters.get("agent", ""), _agent_of(source, parameters)
     if new.practice_of is not None:
@@ -167,6 +167,7 @@ def _new_call(source: Source, new: OpenCall) -> Call:
         label=parameters.get("label", "")[:120],
         synthetic=source.synthetic,
         started_at=new.started_at,
+        counters=counters,
         notes=notes,
         caller_gender=told if (told := parameters.get("caller_gender", "").lower()) in Gender.values else "",
         asks_consent=policy.current().asked == Asked.CONSENT,
@@ -180,6 +181,7 @@ def _new_call(source: Source, new: OpenCall) -> Call:
     said = policy.said_by_source(parameters)
     call.opted_in_at = new.started_at if Said.YES in said or call.practice else None
     call.opted_out_at = new.started_at if Said.NO in said else None
+    call.tile = first_tile(call)
     call.save()
     ConsentEvent.objects.bulk_create(ConsentEvent(call=call, said=what, how="source") for what in said)
     return call

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, NamedTuple, TypeVar, cast
 
 import structlog
@@ -153,11 +154,12 @@ class Hub:
         self._turn = 0
         self._flushing = asyncio.Lock()
         self._database = ThreadPoolExecutor(4, thread_name_prefix="media-db")
+        self._lookup = ThreadPoolExecutor(1, thread_name_prefix="media-sources")
         self._waking = False
         self._flusher: asyncio.Task[None] | None = None
         self._meter = health.Meter()
         self._notes: set[asyncio.Task[None]] = set()
-        self.sources = Sources(self.database)
+        self.sources = Sources(partial(self._run_query, self._lookup))  # not behind the rows of 200 calls
         self.unproved = Unproved()
 
     # -- streams
@@ -187,7 +189,11 @@ class Hub:
     # -- threads
 
     async def database(self, do: Callable[[], T]) -> T:
-        """Run a query off the loop, and give its connection back to the pool."""
+        """Run a query off the loop."""
+        return await self._run_query(self._database, do)
+
+    async def _run_query(self, threads: ThreadPoolExecutor, do: Callable[[], T]) -> T:
+        """And give its connection back to the pool."""
 
         def query() -> T:
             try:
@@ -195,7 +201,7 @@ class Hub:
             finally:
                 connection.close()
 
-        return await asyncio.get_running_loop().run_in_executor(self._database, query)
+        return await asyncio.get_running_loop().run_in_executor(threads, query)
 
     def wake(self, hops: int) -> None:
         """Tell workers. Losing this is harmless, so never wait for it and never queue behind it."""
@@ -229,7 +235,8 @@ class Hub:
         await self.flush()
         await self.database(_close_pool)
         await self.writer.close()
-        self._database.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._database, self._lookup):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # -- flushing
 

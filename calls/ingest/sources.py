@@ -61,18 +61,24 @@ class Sources:
 
     async def all(self) -> Mapping[str, MediaSource]:
         """By slug, as they were at most FRESH_S ago, or when the database last answered. Unknowable."""
-        if time.monotonic() > max(self._loaded, self._tried) + FRESH_S or self._known is None:
+        age = time.monotonic() - max(self._loaded, self._tried)
+        if age > FRESH_S or self._known is None:
             await self._look(PATIENCE_S if self._known is not None else None)
+        elif age > FRESH_S / 2:
+            self._begin()  # before anybody would have to wait for it
         if self._known is None:
             raise Unknowable
         return self._known
 
     async def _look(self, seconds: float | None) -> None:
         """One look for all who wait; without an answer what was known stays."""
+        await asyncio.wait({self._begin()}, timeout=seconds)
+
+    def _begin(self) -> asyncio.Task[None]:
         if self._looking is None or self._looking.done():
             self._tried = time.monotonic()
             self._looking = asyncio.create_task(self._load(self._tried))
-        await asyncio.wait({self._looking}, timeout=seconds)
+        return self._looking
 
     async def _load(self, began: float) -> None:
         try:

@@ -218,3 +218,12 @@ def test_dropping_a_call_leaves_no_key_behind(put: Put, ledger: Ledger, clean_re
 
 def test_once_is_once(runner: asyncio.Runner, writer: Writer) -> None:
     assert [runner.run(writer.once("x", 10)) for _ in range(2)] == [True, False]
+
+
+def test_many_streams_ask_at_the_same_moment(runner: asyncio.Runner, writer: Writer) -> None:
+    async def ask() -> list[bool]:
+        return await asyncio.gather(*(writer.once(f"nonce-{n % 200}", 60) for n in range(400)))
+
+    assert sum(runner.run(ask())) == 200, (
+        "each name is first once, and none is refused for want of a connection"
+    )

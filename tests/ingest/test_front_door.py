@@ -87,6 +87,22 @@ async def test_a_change_arrives(monkeypatch: pytest.MonkeyPatch) -> None:
     assert await known.find("main") == off
 
 
+async def test_who_comes_while_it_is_looked_again_does_not_wait(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sources, "FRESH_S", 1.0)
+    database = Database({"main": SOURCE})
+    known = Sources(database)
+    await known.find("main")
+    database.known["main"] = off = replace(SOURCE, enabled=False)
+    database.slow_s = 0.2
+    await asyncio.sleep(0.6)  # over half of it: the next to ask has it looked at, and goes by what is known
+    async with asyncio.timeout(0.1):
+        assert await known.find("main") == SOURCE
+    await asyncio.sleep(0.25)
+    async with asyncio.timeout(0.1):
+        assert await known.find("main") == off
+    assert database.asked == 2
+
+
 @pytest.mark.parametrize("how", ["away", "hangs"])
 async def test_a_database_that_is_away_leaves_what_was_known(
     monkeypatch: pytest.MonkeyPatch, how: str
