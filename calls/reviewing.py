@@ -21,7 +21,7 @@ from django.utils.translation import gettext
 
 from calls import access, auditing, trends
 from calls.choices import SHOW_MACHINE, CallStatus, Did, Role
-from calls.models import Appeal, CalibrationSession, Call, Look, Review, Team, User
+from calls.models import Appeal, CalibrationSession, Call, CallQuerySet, Look, Review, Team, User
 from calls.models.reviews import Decision, within_window
 from scoring.agreement import Agreement, Pair, agreement
 from scoring.types import HELPING, Behaviour
@@ -32,6 +32,8 @@ LEVELS = {"0": 0, "1": 1, "2": 2, NO_OCCASION: None}
 PARTLY = 0.5
 """This share of the rubric's `opportunity.met` is rated 1."""
 SAMPLE_DAYS = 60
+MANY = 1000
+"""Of so many calls to choose from it is not told how many more there are: counting them takes longer."""
 Candidate = tuple[UUID, int | None, str]
 """A call, its agent, and its risk at the end."""
 
@@ -58,12 +60,22 @@ def sample(candidates: Iterable[Candidate], size: int, seed: str) -> list[UUID]:
     return [call for call, _ in zip(turns, range(size), strict=False)]
 
 
-def candidates(user: User) -> list[Candidate]:
+def candidates(user: User, team: Team | None = None) -> list[Candidate]:
+    found = waiting(user) if team is None else waiting(user).filter(team=team)
+    return list(found.values_list("pk", "agent_id", "tile__risk"))
+
+
+def count_waiting(user: User) -> int:
+    """As many as there are, or MANY."""
+    return waiting(user).order_by()[:MANY].count()
+
+
+def waiting(user: User) -> CallQuerySet:
     """Finished calls of the user's teams that they neither took, nor scored, nor saw scored."""
     seen = Look.objects.filter(user=user, kind__in=SHOW_MACHINE)
     if not access.may_see_floor(user):
-        return []
-    found = (
+        return Call.objects.none()
+    return (
         access.visible_calls(user)
         .exclude(status=CallStatus.LIVE)
         .exclude(agent=None)
@@ -74,7 +86,6 @@ def candidates(user: User) -> list[Candidate]:
         .exclude(purged__has_key="transcript")
         .filter(final__isnull=False, ended_at__gte=timezone.now() - timedelta(days=SAMPLE_DAYS))
     )
-    return list(found.values_list("pk", "agent_id", "tile__risk"))
 
 
 def take_next(user: User) -> Review | None:

@@ -39,6 +39,11 @@ class ShownNudge(models.Model):
         ordering = ("t_ms",)
         indexes = [
             models.Index(fields=("verdict_at", "rule", "verdict"), name="shown_nudge_verdicts"),
+            models.Index(
+                fields=("shown_at",),
+                include=("call", "rule", "verdict", "taken", "recovered_ms"),
+                name="shown_nudge_lately",
+            ),
         ]
 
 

@@ -11,6 +11,7 @@ from django.contrib.auth.decorators import login_required
 from django.db.models import Count
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.utils.translation import gettext, gettext_lazy, ngettext
 from django.views.decorators.cache import never_cache
 
@@ -50,10 +51,14 @@ def cues(request: HttpRequest) -> HttpResponse:
 
 
 def ledger(version: RubricVersion, teams: list[int]) -> dict[str, Any]:
-    """Rows per rule of a rubric, over the calls of these teams; precision is over all who use the rubric."""
+    """Rows per rule of a rubric, over what was shown in these teams' calls of the time that precision looks
+    at; precision is over all who use the rubric."""
     shown: dict[str, list[Sum]] = defaultdict(list)
     cues = ShownNudge.objects.filter(
-        call__rubric_version__rubric_id=version.rubric_id, call__team__in=teams, call__practice=False
+        shown_at__gte=timezone.now() - nudging.VERDICTS_COUNT_FOR,
+        call__rubric_version__rubric_id=version.rubric_id,
+        call__team__in=teams,
+        call__practice=False,
     )
     alike = cues.order_by().values("rule", "verdict", "taken")
     summed: Iterable[Mapping[str, Any]] = alike.annotate(n=Count("pk"), calmed=Count("recovered_ms"))
@@ -66,6 +71,7 @@ def ledger(version: RubricVersion, teams: list[int]) -> dict[str, Any]:
     return {
         "rubric": str(version),
         "shown": total,
+        "days": nudging.VERDICTS_COUNT_FOR.days,
         "elsewhere": total - sum(row["shown"] for row in rows),
         "rows": rows,
         "off": sum(row["switched_off"] for row in rows),

@@ -82,7 +82,8 @@ def reviews(request: HttpRequest, trouble: str = "") -> HttpResponse:
         "appeals": open_appeals(calls),
         "sessions": sessions[:MOST],
         "teams": access.visible_teams(user),
-        "left": len(reviewing.candidates(user)),
+        "left": (left := reviewing.count_waiting(user)),
+        "left_at_least": left == reviewing.MANY,
         "trouble": trouble,
     }
     return render(request, "reviews/reviews.html", context, status=400 if trouble else 200)
@@ -363,8 +364,7 @@ def new_session(request: HttpRequest) -> HttpResponse:
     name = request.POST.get("name", "").strip()
     if not 1 <= len(name) <= 120:
         return reviews_again(request, gettext("Give the session a name of at most 120 characters."))
-    of_team = set(Call.objects.filter(team=team).values_list("pk", flat=True))
-    chosen = reviewing.sample((c for c in reviewing.candidates(user) if c[0] in of_team), 5, name)
+    chosen = reviewing.sample(reviewing.candidates(user, team), 5, name)
     if not chosen:
         return reviews_again(
             request, gettext("No finished call of this team is left that you have not seen.")

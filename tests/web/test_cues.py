@@ -75,10 +75,10 @@ def test_who_may_see_it(
     assert client.get("/cues/").status_code == 404
     client.force_login(carol)
     page = client.get("/cues/").content.decode()
-    assert "No cue was shown yet" in page and "50% of 6" not in page
+    assert "No cue was shown lately" in page and "50% of 6" not in page
     client.force_login(alice)
     page = client.get("/cues/").content.decode()
-    assert "50% of 6" in page and "No cue was shown yet" not in page
+    assert "50% of 6" in page and "No cue was shown lately" not in page
     assert "Bob" not in page and bob.username not in page
     carol.supervises.clear()
     client.force_login(carol)
