@@ -6,10 +6,9 @@ what it does not name stays.
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +20,7 @@ from django.utils.translation import gettext as _
 from calls import auditing, sheets
 from calls.choices import Did
 from calls.models import Call, CallOutcome, CallQuerySet, OutcomeImport, Source, User
+from calls.sheets import Plan
 from calls.sheets import Refused as Refused
 
 KINDS = ("resolved", "csat", "nps", "churned", "handle_time_ms")
@@ -49,44 +49,14 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Row:
-    """A line, and what it would do."""
-
-    line: int
-    name: str
-    errors: tuple[tuple[str, str], ...] = ()
-    """(column or "", what is wrong)."""
+class Row(sheets.Row):
     call: UUID | None = None
-    changes: tuple[tuple[str, Any, Any], ...] = ()
-    """(kind, before, after)."""
-    is_new: bool = False
-
-
-@dataclass(frozen=True)
-class Plan:
-    rows: tuple[Row, ...] = ()
-    trouble: str = ""
-    """Why nothing of the file can be read."""
-    text: str = field(default="", repr=False)
-
-    @property
-    def digest(self) -> str:
-        """Of what it would do: another one means that something changed meanwhile."""
-        return hashlib.sha256(repr(self.rows).encode()).hexdigest()
-
-    @property
-    def bad(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.errors)
-
-    @property
-    def good(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.changes and not row.errors)
 
 
 # --- reading a file ---------------------------------------------------------------------------------------
 
 
-def plan_csv(text: str) -> Plan:
+def plan_csv(text: str) -> Plan[Row]:
     """What a CSV would do, line by line; nothing is written."""
     try:
         return plan(list(_given(text)), Call.objects.all(), text)
@@ -137,7 +107,7 @@ def _value(name: str, cell: str) -> bool | int | None:
 # --- what it would do -------------------------------------------------------------------------------------
 
 
-def plan(given: Sequence[Given], calls: CallQuerySet, text: str = "") -> Plan:
+def plan(given: Sequence[Given], calls: CallQuerySet, text: str = "") -> Plan[Row]:
     """Each of these beside what is known, of those calls."""
     found = _calls(given, calls)
     known = {row.call_id: row for row in CallOutcome.objects.filter(call__in=_ids(found))}
@@ -194,7 +164,7 @@ def _row(
         for kind, value in given.values.items()
         if getattr(before, kind, None) != value
     )
-    return Row(given.line, given.name, (), call.pk, changes, before is None)
+    return Row(given.line, given.name, changes=changes, is_new=before is None, call=call.pk)
 
 
 def _call(given: Given, found: Mapping[str, Sequence[Call]]) -> tuple[Call | None, tuple[str, str] | None]:
@@ -220,7 +190,7 @@ def _call(given: Given, found: Mapping[str, Sequence[Call]]) -> tuple[Call | Non
 # --- doing it ---------------------------------------------------------------------------------------------
 
 
-def apply(made: Plan, actor: User | None, how: str) -> list[UUID]:
+def apply(made: Plan[Row], actor: User | None, how: str) -> list[UUID]:
     """All of it or, with Refused, nothing. Returns the calls of which something else is known now."""
     if made.trouble or made.bad:
         raise Refused(made.trouble or _("There are rows with errors: nothing was imported."))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from django.utils.translation import gettext_lazy
 from calls import auditing, sheets
 from calls.choices import Did, Role
 from calls.models import Team, User
-from calls.sheets import FORMULA, cell, uncell
+from calls.sheets import FORMULA, Plan, cell, uncell
 from calls.sheets import MOST_BYTES as MOST_BYTES
 from calls.sheets import Refused as Refused
 from calls.sheets import decoded as decoded
@@ -149,42 +148,11 @@ def _check(team: Team) -> None:
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of a file, and what it would do."""
-
-    line: int
-    username: str
-    form: PersonForm | None = None
-    errors: tuple[tuple[str, str], ...] = ()
-    """(column or "", what is wrong)."""
-    changes: tuple[tuple[str, Any, Any], ...] = ()
-    """(field, before, after)."""
-    is_new: bool = False
+class Row(sheets.Row):
+    form: PersonForm | None = field(default=None, repr=False)
 
 
-@dataclass(frozen=True)
-class Plan:
-    rows: tuple[Row, ...] = ()
-    trouble: str = ""
-    """Why nothing of the file can be read."""
-    text: str = field(default="", repr=False)
-
-    @property
-    def digest(self) -> str:
-        """Of what it would do: another one means that somebody changed these people meanwhile."""
-        told = [(row.line, row.username, row.changes, row.is_new, row.errors) for row in self.rows]
-        return hashlib.sha256(repr(told).encode()).hexdigest()
-
-    @property
-    def bad(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if row.errors)
-
-    @property
-    def good(self) -> tuple[Row, ...]:
-        return tuple(row for row in self.rows if not row.errors and (row.is_new or row.changes))
-
-
-def plan(text: str, actor: User) -> Plan:
+def plan(text: str, actor: User) -> Plan[Row]:
     """What a CSV would do, row by row; nothing is written."""
     try:
         return Plan(tuple(_rows(text, actor)), text=text)
@@ -229,7 +197,7 @@ def _row(line: int, given: Mapping[str, str], teams: Mapping[str, str], actor: U
     changes = tuple(
         (name, before.get(name), after[name]) for name in FIELDS if before and before[name] != after[name]
     )
-    return Row(line, username, form, changes=changes, is_new=user is None)
+    return Row(line, username, changes=changes, is_new=user is None, form=form)
 
 
 def _data(
@@ -258,7 +226,7 @@ def _data(
     return data, errors
 
 
-def apply(made: Plan) -> int:
+def apply(made: Plan[Row]) -> int:
     """All of it or, with Refused, nothing; how many people it made or changed."""
     if made.trouble or made.bad:
         raise Refused(made.trouble or _("The file has rows with errors: nothing was imported."))

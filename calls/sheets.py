@@ -1,10 +1,14 @@
-"""CSV files that people upload, read strictly: what is wrong is said in words, by line."""
+"""CSV files that people upload, read strictly: what is wrong is said in words, by line, and what they would
+do is shown before it is done."""
 
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
 from django.utils.translation import gettext as _
 
@@ -14,6 +18,45 @@ FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 class Refused(ValueError):
     """Cannot be done, said in words for the person who asked."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line, and what it would do."""
+
+    line: int
+    name: str
+    errors: tuple[tuple[str, str], ...] = ()
+    """(column or "", what is wrong)."""
+    changes: tuple[tuple[str, Any, Any], ...] = ()
+    """(what, before, after)."""
+    is_new: bool = False
+
+
+R = TypeVar("R", bound=Row)
+
+
+@dataclass(frozen=True)
+class Plan(Generic[R]):
+    """What a file would do; nothing is written yet."""
+
+    rows: tuple[R, ...] = ()
+    trouble: str = ""
+    """Why nothing of the file can be read."""
+    text: str = field(default="", repr=False)
+
+    @property
+    def digest(self) -> str:
+        """Of what it would do: another one means that something changed meanwhile."""
+        return hashlib.sha256(repr(self.rows).encode()).hexdigest()
+
+    @property
+    def bad(self) -> tuple[R, ...]:
+        return tuple(row for row in self.rows if row.errors)
+
+    @property
+    def good(self) -> tuple[R, ...]:
+        return tuple(row for row in self.rows if not row.errors and (row.is_new or row.changes))
 
 
 def decoded(raw: bytes) -> str:
