@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import urlparse
 
@@ -34,26 +35,45 @@ def session_of(transactional_db: None) -> Callable[[User], str]:
 
 
 @pytest.fixture(scope="module")
-def web_server(django_db_setup: None) -> Iterator[servers.Server]:
-    """The web process, as production starts it, on the test database."""
+def web_env() -> dict[str, str]:
+    """What a module's web process is to be told besides."""
+    return {}
+
+
+@pytest.fixture(scope="session")
+def web_servers(django_db_setup: None) -> Iterator[Callable[[dict[str, str]], servers.Server]]:
+    """Web processes by what they were told: most modules share one, whose start costs seconds."""
+    running: dict[tuple[tuple[str, str], ...], servers.Server] = {}
+    with ExitStack() as stack:
+
+        def get(env: dict[str, str]) -> servers.Server:
+            key = tuple(sorted(env.items()))
+            if key not in running or running[key].process.poll() is not None:
+                running[key] = stack.enter_context(_web_server(env))
+            return running[key]
+
+        yield get
+
+
+@contextmanager
+def _web_server(env: dict[str, str]) -> Iterator[servers.Server]:
+    """As production starts it, on the test database."""
     port = embedded.free_ports()
     command = [
         sys.executable, "-m", "uvicorn", "empathy_dash.asgi:application", "--host", "127.0.0.1",
         "--port", str(port), "--no-access-log",
     ]  # fmt: skip
     address = f"http://127.0.0.1:{port}"
-    with servers.started(
-        "web",
-        command,
-        f"{address}/health/live",
-        PUBLIC_URL=address,
-        PORT=str(port),
-        MEDIA_PUBLIC_URL=f"ws://127.0.0.1:{port}",
-    ) as (
-        process,
-        log,
-    ):
+    own = {"PUBLIC_URL": address, "PORT": str(port), "MEDIA_PUBLIC_URL": f"ws://127.0.0.1:{port}"}
+    with servers.started("web", command, f"{address}/health/live", **own, **env) as (process, log):
         yield servers.Server(process, port, log)
+
+
+@pytest.fixture(scope="module")
+def web_server(
+    web_servers: Callable[[dict[str, str]], servers.Server], web_env: dict[str, str]
+) -> servers.Server:
+    return web_servers(web_env)
 
 
 @pytest.fixture(scope="module")

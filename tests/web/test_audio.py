@@ -6,7 +6,7 @@ import os
 import re
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,18 +30,14 @@ Open = Callable[..., Any]
 SECONDS = 240
 
 
-@pytest.fixture(scope="module", autouse=True)
-def audio_dir(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """For this process and, since it is older than `web_server`, for that one."""
-    path = tmp_path_factory.mktemp("audio")
-    before = {name: os.environ.get(name) for name in ("AUDIO_DIR", "KEEP_AUDIO")}
-    os.environ |= {"AUDIO_DIR": str(path), "KEEP_AUDIO": "1"}
-    yield path
-    for name, value in before.items():
-        if value is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = value
+@pytest.fixture(scope="module")
+def audio_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("audio")
+
+
+@pytest.fixture(scope="module")
+def web_env(audio_dir: Path) -> dict[str, str]:
+    return {"AUDIO_DIR": str(audio_dir), "KEEP_AUDIO": "1"}
 
 
 @pytest.fixture(autouse=True)
