@@ -21,6 +21,7 @@ from calls.choices import CallStatus, LookKind, Verdict
 from calls.models import Call, User
 from calls.models.reviews import appeal_until, standing_of
 from calls.models.rubrics import spec_of
+from calls.views import outcomes
 from calls.views.paint import LOOK, clock, elapsed_ms, look, tile_paint, turn_paint
 
 
@@ -118,6 +119,7 @@ def page(request: HttpRequest, found: Call, trouble: str = "", typed: str = "") 
     context = call_context(live.call_snapshot(found), timezone.now(), helps=helps, messages=messages, met=met)
     context["recording"] = recording(found)
     context["purged"] = found.purged
+    context["outcome"] = outcomes.told_of(found)
     context["under_appeal"] = reviewing.under_appeal(found)
     context["appeals"] = found.appeals.exclude(decided_at=None)
     context["own_reviews"] = not helps

@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from calls import outcomes as known
 from calls import sheets, tasks
-from calls.models import CallOutcome, OutcomeImport
+from calls.models import Call, CallOutcome, OutcomeImport
 from calls.views.people import admin_of, for_admins
 
 SHOWN = 200
@@ -87,6 +87,13 @@ def take(request: HttpRequest, context: dict[str, Any]) -> bool:
 def row_doc(row: known.Row) -> dict[str, Any]:
     changes = [(WORDS[kind], value(kind, before), value(kind, after)) for kind, before, after in row.changes]
     return {"line": row.line, "name": row.name, "errors": row.errors, "changes": changes}
+
+
+def told_of(call: Call) -> list[tuple[str | Promise, str]]:
+    """What other systems said of a call, and nothing of what they did not."""
+    told = CallOutcome.objects.filter(pk=call.pk).first()
+    found = [(kind, getattr(told, kind, None)) for kind in known.KINDS]
+    return [(WORDS[kind], value(kind, said)) for kind, said in found if said is not None]
 
 
 def value(kind: str, told: Any) -> str:

@@ -14,6 +14,7 @@ from django.test import Client
 
 from calls import outcomes, trends
 from calls.choices import Role
+from calls.derived import first_tile
 from calls.models import Call, CallOutcome, OutcomeImport, Source, Team, User
 from tests.calls.test_outlooks import tell as tell
 from tests.calls.test_trends import MONDAY, finished
@@ -155,3 +156,19 @@ def test_the_outlook_held_against_outcomes(
     page.fill("#back-reason", "only a try")
     page.click("text=Take it back")
     page.get_by_text("The shipped outlook is in use").wait_for()
+
+
+def test_the_calls_page_tells_its_supervisor_and_its_agent(
+    alice: User, bob: User, carol: User, call: Call, dana: User
+) -> None:
+    page = f"/calls/{call.pk}/"
+    Call.objects.filter(pk=call.pk).update(tile=first_tile(call))
+    assert "data-outcome" not in logged_in(alice).get(page).content.decode(), "nobody has said anything"
+    outcomes.apply(outcomes.plan_csv("external_ref,csat,churned\nCA-1,2,no\n"), dana, "page")
+    for user in (alice, bob):
+        found = logged_in(user).get(page).content.decode()
+        told = re.search(r"<dl[^>]*data-outcome>(.*?)</dl>", found, re.DOTALL)
+        assert told and re.findall(r"<d[td]>([^<]*)", told[1]) == [
+            "Satisfaction (CSAT), 1 to 5", "2", "Left", "no",
+        ]  # fmt: skip
+    assert logged_in(carol).get(page).status_code == 404
