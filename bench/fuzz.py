@@ -287,14 +287,20 @@ def _loop() -> asyncio.AbstractEventLoop:
 class Nowhere:
     """Takes what the hub writes, and looks whether it can be."""
 
-    class client:
-        @staticmethod
-        async def eval(script: str, keys: int, *given: str) -> int:
+    class Client:
+        async def eval(self, script: str, keys: int, *given: str) -> int:
             assert all(isinstance(one, str) for one in given)
             return (len(given) - 4) // 2
 
+        async def zadd(self, name: str, scores: Mapping[str, float], *, nx: bool) -> int:
+            assert all(scores)
+            return len(scores)
+
         def __getattr__(self, name: str) -> Any:
             raise OSError("no Redis here")
+
+    def __init__(self) -> None:
+        self.client = self.Client()
 
     async def once(self, name: str, ttl_s: int) -> bool:
         return len(name) < 500 and ttl_s > 0

@@ -22,6 +22,7 @@ from calls import auditing
 from calls.choices import Did
 from calls.models import Rubric, RubricDraft, RubricPlan, RubricVersion, Team, User
 from calls.models.rubrics import rubric_version_for
+from calls.yaml_edit import LOADER
 from scoring.rubric import DEFAULT_FILE, RubricError, RubricSpec, default_rubric
 
 log = structlog.get_logger(__name__)
@@ -86,9 +87,9 @@ def check(text: str) -> Checked:
         return Checked(None, (Problem("", wrong, gettext("Shorten it.")),))
     lines: dict[str, tuple[int, int]] = {}
     try:
-        if odd := _not_plain(text, lines):
+        odd, data = _read(text, lines)
+        if odd:
             return Checked(None, odd)
-        data = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
         return Checked(None, (_not_yaml(error),))
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
@@ -104,13 +105,24 @@ def check(text: str) -> Checked:
 
 def is_plain(text: str) -> bool:
     """Whether it is YAML of which one value can be changed without doubt which. May raise yaml.YAMLError."""
-    return len(text.encode("utf-8", "replace")) <= MOST_BYTES and not _not_plain(text, {})
+    return len(text.encode("utf-8", "replace")) <= MOST_BYTES and not _not_plain(text, {}, LOADER)
 
 
-def _not_plain(text: str, lines: dict[str, tuple[int, int]]) -> tuple[Problem, ...]:
-    if unsafe := tuple(_unsafe(text)):
+def _read(text: str, lines: dict[str, tuple[int, int]]) -> tuple[tuple[Problem, ...], Any]:
+    """What is odd about it, or else its data. What the fast loader refuses, the slow one says in words."""
+    try:
+        odd = _not_plain(text, lines, LOADER)
+        return odd, None if odd else yaml.load(text, Loader=LOADER)
+    except yaml.YAMLError:
+        lines.clear()
+        odd = _not_plain(text, lines, yaml.SafeLoader)
+        return odd, None if odd else yaml.safe_load(text)
+
+
+def _not_plain(text: str, lines: dict[str, tuple[int, int]], loader: Any) -> tuple[Problem, ...]:
+    if unsafe := tuple(_unsafe(text, loader)):
         return unsafe
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = yaml.compose(text, Loader=loader)
     return tuple(_odd(node, "", lines)) if node is not None else ()
 
 
@@ -133,10 +145,10 @@ def _hollow(value: Any, where: str) -> Iterator[str]:
                 yield f"{at}: must not be empty"
 
 
-def _unsafe(text: str) -> Iterator[Problem]:
+def _unsafe(text: str, loader: Any) -> Iterator[Problem]:
     """What a rubric needs none of and what makes small texts grow: tags, anchors, depth, sheer number."""
     depth = 0
-    for count, event in enumerate(yaml.parse(text, Loader=yaml.SafeLoader)):
+    for count, event in enumerate(yaml.parse(text, Loader=loader)):
         begin: Any = event.start_mark
         at = begin.line + 1, begin.column + 1
         wrong = ""
