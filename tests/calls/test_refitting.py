@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 import json
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -25,6 +27,14 @@ from scoring.types import Channel
 pytestmark = pytest.mark.django_db
 ANGRY = ["the parcel is a purple giraffe", "again a purple giraffe came", "this purple giraffe thing"]
 CALM = ["my postcode has changed", "it is the blue one", "I live in the north", "yes that is right"]
+
+
+@pytest.fixture(autouse=True)
+def same_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A call's id says whether it is held out: chance would say now and then how many of whom are."""
+    chance = random.Random(7)
+    identity = Call._meta.get_field("id")
+    monkeypatch.setattr(identity, "_get_default", lambda: UUID(int=chance.getrandbits(128), version=4))
 
 
 @pytest.fixture
