@@ -7,6 +7,7 @@ import { inUse } from "./in-use.js";
 import { headline } from "./headline.js";
 import { helpDialog, listen } from "./keys.js";
 import { lineState, notKnown, oldSince } from "./line-state.js";
+import { lookAround } from "./near.js";
 import { openLine } from "./line.js";
 import { Order } from "./order.js";
 import { painter } from "./painter.js";
@@ -58,22 +59,20 @@ let widened = false; // The filter changed: everything may be laid out anew.
 
 let ticks = 0;
 
-// What is out of sight costs little; whoever scrolls to it sees it drawn before it shows.
-const nearby = new IntersectionObserver(
-  (entries) => {
-    for (const { target, isIntersecting } of entries) {
-      const view = views.get(target.dataset.id);
-      if (!view || view.node !== target) continue;
-      view.far = !isIntersecting;
+// What is out of sight costs little; whoever scrolls to it sees it drawn.
+const viewOf = (node) => views.get(node.dataset.id);
+let looking = 0;
+function scrolled() {
+  looking ||= requestAnimationFrame(() => {
+    looking = 0;
+    for (const view of lookAround(grid, viewOf)) {
       if (view.tile) write(view, (held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow());
     }
-  },
-  { rootMargin: "100px" },
-);
-for (const node of root.querySelectorAll(".tile")) {
-  views.set(node.dataset.id, new TileView(node));
-  nearby.observe(node);
+  });
 }
+addEventListener("scroll", scrolled, { passive: true });
+addEventListener("resize", scrolled, { passive: true });
+for (const node of root.querySelectorAll(".tile")) views.set(node.dataset.id, new TileView(node));
 sync(doc.now);
 
 function draw() {
@@ -85,17 +84,18 @@ function draw() {
   const fitting = present.filter(matches);
 
   ticks += 1;
+  const cameOrWent = new Set(lookAround(grid, viewOf)); // before anything is written, or all is laid out twice
   for (const [n, tile] of present.entries()) {
     order.hold(tile, now);
     let view = views.get(tile.id);
     if (!view) {
       views.set(tile.id, (view = new TileView()));
-      nearby.observe(view.node);
       grid.append(view.node);
     }
     const turned = view.tile?.risk !== tile.risk;
-    const due = !view.far || turned || drawnAt >= view.nextAt || aged(view, tile, now);
-    const line = Boolean(held) || turned || (!view.far && ticks % LINES_EVERY === 0);
+    const moved = cameOrWent.has(view);
+    const due = !view.far || turned || moved || drawnAt >= view.nextAt || aged(view, tile, now);
+    const line = Boolean(held) || turned || moved || (!view.far && ticks % LINES_EVERY === 0);
     if (due) write(view, tile, now, line);
     if (due) view.nextAt = drawnAt + FAR_MS * (view.nextAt < 0 ? (n % 10) / 10 : 1); // not all in one tick
     const hide = !matches(tile);
@@ -151,7 +151,6 @@ function arrange(present, fitting) {
   if (gone.length) doc = without(doc, gone);
   for (const [id, view] of views) {
     if (staying.has(id)) continue;
-    nearby.unobserve(view.node);
     view.node.remove();
     views.delete(id);
     order.forget(id);
@@ -161,6 +160,7 @@ function arrange(present, fitting) {
   const helped = sorted.filter((tile) => order.needsHelp(tile.id));
   const above = new Set(helped.slice(0, BAND).map((tile) => tile.id));
   const hiddenOnes = present.filter((tile) => views.get(tile.id).node.hidden);
+  for (const id of above) views.get(id).far = false;
   const moved =
     place(band, sorted.filter((tile) => above.has(tile.id))) |
     place(grid, [...sorted.filter((tile) => !above.has(tile.id)), ...hiddenOnes]);
