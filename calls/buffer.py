@@ -36,6 +36,9 @@ LEASE_MS = 30_000
 MAX_DUE = 40_000
 """Hops owed in all before new ones are refused: 100 s of 100 two-channel calls, about 160 MB."""
 CLAIM_HOPS = 32
+CONNECTIONS = 16
+"""Of one media process; when more streams ask at once, they wait for each other (a pool that does not wait
+refuses the 101st of them, and a new connection costs more than the wait)."""
 PAUSED = "p"
 """Codec of a hop that a pause left without audio."""
 
@@ -337,11 +340,6 @@ if ARGV[2] == '' or redis.call('HLEN', legs) > 0 then return 0 end
 redis.call('ZADD', 'closing', ARGV[2], ARGV[1])
 return 1
 """
-
-
-CONNECTIONS = 16
-"""Of one media process; when more streams ask at once, they wait for each other (a pool that does not wait
-refuses the 101st of them, and a new connection costs more than the wait)."""
 
 
 class Writer:

@@ -26,6 +26,8 @@ from calls.yaml_edit import LOADER
 from scoring.rubric import DEFAULT_FILE, RubricError, RubricSpec, default_rubric
 
 log = structlog.get_logger(__name__)
+Lines = dict[str, tuple[int, int]]
+"""Line and column of each field of a text, from 1."""
 MOST_BYTES = 200_000
 DEEPEST = 12
 """Levels of nesting; a rubric has five."""
@@ -85,9 +87,8 @@ def check(text: str) -> Checked:
     if size > MOST_BYTES:
         wrong = gettext("has {size} bytes; at most {most} are read").format(size=size, most=MOST_BYTES)
         return Checked(None, (Problem("", wrong, gettext("Shorten it.")),))
-    lines: dict[str, tuple[int, int]] = {}
     try:
-        odd, data = _read(text, lines)
+        odd, lines, data = _read(text)
         if odd:
             return Checked(None, odd)
     except yaml.MarkedYAMLError as error:
@@ -108,18 +109,20 @@ def is_plain(text: str) -> bool:
     return len(text.encode("utf-8", "replace")) <= MOST_BYTES and not _not_plain(text, {}, LOADER)
 
 
-def _read(text: str, lines: dict[str, tuple[int, int]]) -> tuple[tuple[Problem, ...], Any]:
-    """What is odd about it, or else its data. What the fast loader refuses, the slow one says in words."""
+def _read(text: str, loader: Any = LOADER) -> tuple[tuple[Problem, ...], Lines, Any]:
+    """What is odd about it, or else where its fields are and its data. What the fast loader refuses, the slow
+    one says in words."""
+    lines: Lines = {}
     try:
-        odd = _not_plain(text, lines, LOADER)
-        return odd, None if odd else yaml.load(text, Loader=LOADER)
+        odd = _not_plain(text, lines, loader)
+        return odd, lines, None if odd else yaml.load(text, Loader=loader)
     except yaml.YAMLError:
-        lines.clear()
-        odd = _not_plain(text, lines, yaml.SafeLoader)
-        return odd, None if odd else yaml.safe_load(text)
+        if loader is yaml.SafeLoader:
+            raise
+        return _read(text, yaml.SafeLoader)
 
 
-def _not_plain(text: str, lines: dict[str, tuple[int, int]], loader: Any) -> tuple[Problem, ...]:
+def _not_plain(text: str, lines: Lines, loader: Any) -> tuple[Problem, ...]:
     if unsafe := tuple(_unsafe(text, loader)):
         return unsafe
     node = yaml.compose(text, Loader=loader)
@@ -170,7 +173,7 @@ def _unsafe(text: str, loader: Any) -> Iterator[Problem]:
             return
 
 
-def _odd(node: yaml.Node, where: str, lines: dict[str, tuple[int, int]]) -> Iterator[Problem]:
+def _odd(node: yaml.Node, where: str, lines: Lines) -> Iterator[Problem]:
     """Fields given twice and characters that no database keeps; notes the line of each field in `lines`."""
     at = node.start_mark.line + 1, node.start_mark.column + 1
     lines.setdefault(where, at)

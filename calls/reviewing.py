@@ -61,16 +61,16 @@ def sample(candidates: Iterable[Candidate], size: int, seed: str) -> list[UUID]:
 
 
 def candidates(user: User, team: Team | None = None) -> list[Candidate]:
-    found = waiting(user) if team is None else waiting(user).filter(team=team)
+    found = unscored(user) if team is None else unscored(user).filter(team=team)
     return list(found.values_list("pk", "agent_id", "tile__risk"))
 
 
-def count_waiting(user: User) -> int:
+def count_unscored(user: User) -> int:
     """As many as there are, or MANY."""
-    return waiting(user).order_by()[:MANY].count()
+    return unscored(user).order_by()[:MANY].count()
 
 
-def waiting(user: User) -> CallQuerySet:
+def unscored(user: User) -> CallQuerySet:
     """Finished calls of the user's teams that they neither took, nor scored, nor saw scored."""
     seen = Look.objects.filter(user=user, kind__in=SHOW_MACHINE)
     if not access.may_see_floor(user):

@@ -82,8 +82,8 @@ def reviews(request: HttpRequest, trouble: str = "") -> HttpResponse:
         "appeals": open_appeals(calls),
         "sessions": sessions[:MOST],
         "teams": access.visible_teams(user),
-        "left": (left := reviewing.count_waiting(user)),
-        "left_at_least": left == reviewing.MANY,
+        "left": reviewing.count_unscored(user),
+        "many": reviewing.MANY,
         "trouble": trouble,
     }
     return render(request, "reviews/reviews.html", context, status=400 if trouble else 200)

@@ -1,7 +1,6 @@
 // Which tiles of a grid are in view or nearly so. Told by their rows, which are all of one height: an
 // IntersectionObserver would look at each of 200 tiles in every frame.
 const MARGIN_PX = 300;
-let gap = { of: "", px: 0 };
 
 // `of(node)`: its view, or undefined. Sets `far` on each; those that came or went since the last look.
 export function lookAround(grid, of) {
@@ -9,10 +8,9 @@ export function lookAround(grid, of) {
   if (!nodes.length) return [];
   const [whole, one] = [grid.getBoundingClientRect(), nodes[0].getBoundingClientRect()];
   if (!one.height) return []; // not shown at all
-  const zoomed = `${innerWidth} ${one.height}`;
-  if (gap.of !== zoomed) gap = { of: zoomed, px: parseFloat(getComputedStyle(grid).rowGap) || 0 };
-  const columns = Math.max(1, Math.round((whole.width + gap.px) / (one.width + gap.px)));
-  const row = (y) => Math.floor((y - whole.top) / (one.height + gap.px));
+  const gap = parseFloat(getComputedStyle(grid).rowGap) || 0;
+  const columns = Math.max(1, Math.round((whole.width + gap) / (one.width + gap)));
+  const row = (y) => Math.floor((y - whole.top) / (one.height + gap));
   const [first, last] = [row(-MARGIN_PX), row(innerHeight + MARGIN_PX)];
   const turned = [];
   nodes.forEach((node, n) => {
