@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import random
 import uuid
@@ -92,7 +93,15 @@ def start(call_sid: str, stream_sid: str, **parameters: str) -> str:
 
 
 def media(at_ms: int, audio: bytes, track: str = "inbound") -> str:
-    from base64 import b64encode
-
-    inner = {"track": track, "chunk": "1", "timestamp": str(at_ms), "payload": b64encode(audio).decode()}
+    inner = {
+        "track": track,
+        "chunk": "1",
+        "timestamp": str(at_ms),
+        "payload": base64.b64encode(audio).decode(),
+    }
     return message("media", streamSid="MZ1", media=inner)
+
+
+@pytest.fixture
+def genesys(make_source: Callable[..., MediaSource]) -> MediaSource:
+    return make_source(protocol="audiohook", previous_secret=base64.b64encode(b"the old one").decode())

@@ -26,9 +26,9 @@ from calls.models import Call
 from calls.reservations import Reserved
 from scoring.types import Channel
 from tests.ingest.conftest import audio_of
+from tests.ingest.peers import HIGH, LOW, MEDIA, Hook, close_of, hook, linear, started, with_key, woven
 from tests.ingest.test_door import call_named, ended, until
 from tests.ingest.test_trouble import SOURCE, Line, Rows, rows  # noqa: F401
-from tests.ingest.test_wires import HIGH, LOW, MEDIA, Hook, close_of, hook, linear, started, with_key, woven
 from tests.servers import media_server
 
 GENESYS = replace(

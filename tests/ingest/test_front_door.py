@@ -22,10 +22,10 @@ from calls.ingest import auth, hub, sources
 from calls.ingest.sources import Sources, Unknowable, networks_of
 from calls.models import Call
 from tests.ingest.conftest import message, start
+from tests.ingest.peers import HIGH, LOW, close_of, linear, started, woven
 from tests.ingest.test_audiosocket import dial, hung_up
 from tests.ingest.test_door import until
 from tests.ingest.test_trouble import HEADERS, SOURCE, Line, Rows, hop, rows  # noqa: F401
-from tests.ingest.test_wires import HIGH, LOW, close_of, linear, started, woven
 from tests.servers import Server
 
 MakeSource = Callable[..., MediaSource]

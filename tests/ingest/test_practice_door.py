@@ -17,8 +17,8 @@ from calls import practising, record
 from calls.access import MediaSource
 from calls.choices import CallStatus, Protocol
 from calls.models import Call, RubricVersion, Source, User
+from tests.ingest.peers import HIGH, LOW, close_of, linear, started, woven
 from tests.ingest.test_door import ended
-from tests.ingest.test_wires import HIGH, LOW, close_of, linear, started, woven
 from tests.servers import Server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("clean_redis")]

@@ -6,23 +6,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import datetime
 import json
 import uuid
-from collections.abc import Callable
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import websockets
 from asgiref.sync import sync_to_async
-from http_message_signatures import (
-    HTTPMessageSigner,
-    HTTPSignatureComponentResolver,
-    HTTPSignatureKeyResolver,
-    algorithms,
-)
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from calls import health, phones
@@ -34,304 +25,30 @@ from calls.simulate import sides
 from scoring.audio import decode_mulaw
 from scoring.types import Channel
 from tests.ingest.conftest import audio_of
+from tests.ingest.peers import (
+    AGENT,
+    CUSTOMER,
+    HIGH,
+    LOW,
+    MEDIA,
+    Hook,
+    MakeSource,
+    address,
+    begin,
+    close_of,
+    hook,
+    linear,
+    started,
+    with_key,
+    woven,
+)
 from tests.ingest.test_door import call_named, ended, until
 from tests.servers import Server
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.real]
-MakeSource = Callable[..., MediaSource]
-CUSTOMER, AGENT = Channel.CUSTOMER, Channel.AGENT
-HIGH, LOW = b"\x91" * 4000, b"\x15" * 4000  # half a second of each; as 16 bit they come back the same
-COVERED = ("@request-target", "@authority", "audiohook-organization-id", "audiohook-session-id", "audiohook-correlation-id", "x-api-key")  # fmt: skip
-MEDIA = {"type": "audio", "format": "PCMU", "channels": ["external", "internal"], "rate": 8000}
-
-
-def woven(one: bytes, two: bytes, width: int = 1) -> bytes:
-    out = bytearray(len(one) * 2)
-    for n in range(width):
-        out[n :: 2 * width], out[width + n :: 2 * width] = one[n::width], two[n::width]
-    return bytes(out)
-
-
-def linear(mulaw: bytes) -> bytes:
-    return decode_mulaw(mulaw).astype("<i2").tobytes()
-
-
-def address(door: Server, source: MediaSource, query: str = "") -> str:
-    return f"{door.ws}/media/{source.protocol}/{source.slug}/{query}"
-
-
-def with_key(door: Server, source: MediaSource, query: str = "", **more: Any) -> websockets.connect:
-    headers = {"Authorization": f"Bearer {source.secrets[0]}"}
-    return websockets.connect(
-        address(door, source, query), additional_headers=headers, compression=None, **more
-    )
-
-
-async def close_of(socket: Any, seconds: float = 15) -> int:
-    async with asyncio.timeout(seconds):
-        try:
-            while True:
-                await socket.recv()
-        except ConnectionClosed:
-            return socket.close_code
-
-
-# --- AudioHook -----------------------------------------------------------------------------------
-
-
-class Target(HTTPSignatureComponentResolver):
-    derived_component_resolvers = {
-        **HTTPSignatureComponentResolver.derived_component_resolvers,
-        "@request-target": lambda resolver: "/" + resolver.message.url.split("/", 3)[3],
-    }
-
-
-class Keys(HTTPSignatureKeyResolver):
-    def __init__(self, secret: bytes) -> None:
-        self.secret = secret
-
-    def resolve_private_key(self, key_id: str) -> bytes:
-        return self.secret
-
-    resolve_public_key = resolve_private_key
-
-
-def hook_headers(
-    source: MediaSource, session: str, secret: str = "", age_s: int = 0, nonce: str = "", **changes: str
-) -> dict[str, str]:
-    """Signed by a library that is not ours."""
-    headers = {
-        "Audiohook-Organization-Id": str(uuid.uuid4()),
-        "Audiohook-Session-Id": session,
-        "Audiohook-Correlation-Id": str(uuid.uuid4()),
-        "X-API-KEY": source.slug,
-    }
-    request = SimpleNamespace(
-        method="GET", url=source.public_url.replace("ws://", "http://"), headers=headers
-    )
-    created = datetime.datetime.now(datetime.UTC) - datetime.timedelta(seconds=age_s)
-    key = base64.b64decode(secret or source.secrets[0])
-    signer = HTTPMessageSigner(
-        signature_algorithm=algorithms.HMAC_SHA256, key_resolver=Keys(key), component_resolver_class=Target
-    )
-    signer.sign(
-        request, key_id=source.slug, created=created, expires=created + datetime.timedelta(seconds=10),
-        nonce=nonce or uuid.uuid4().hex, covered_component_ids=COVERED, label="sig1",
-    )  # fmt: skip
-    return headers | changes
-
-
-class Hook:
-    """Genesys's side: counts both ways, and is the one that closes."""
-
-    def __init__(self, socket: Any, session: str) -> None:
-        self.socket, self.session, self.seq, self.heard = socket, session, 0, 0
-
-    async def send(self, kind: str, position: str = "PT0S", **parameters: Any) -> None:
-        self.seq += 1
-        message = {
-            "version": "2",
-            "id": self.session,
-            "type": kind,
-            "seq": self.seq,
-            "serverseq": self.heard,
-            "position": position,
-        }
-        await self.socket.send(json.dumps(message | {"parameters": parameters}))
-
-    async def answer(self) -> dict[str, Any]:
-        async with asyncio.timeout(5):
-            message = json.loads(await self.socket.recv())
-        self.heard += 1
-        assert (
-            message["seq"] == self.heard
-            and message["clientseq"] == self.seq
-            and message["id"] == self.session
-        )
-        return message
-
-    async def open(self, conversation: str, media: list | None = None) -> dict[str, Any]:
-        await self.send(
-            "open",
-            conversationId=conversation,
-            participant={"id": "p", "ani": "+4912345"},
-            media=media or [MEDIA],
-        )
-        return await self.answer()
-
-    async def close(self, reason: str = "end") -> None:
-        await self.send("close", reason=reason)
-        assert (await self.answer())["type"] == "closed"
-        await self.socket.close()
-
-
-def hook(door: Server, source: MediaSource, session: str = "", **how: Any) -> tuple[websockets.connect, str]:
-    session = session or str(uuid.uuid4())
-    return websockets.connect(
-        address(door, source), additional_headers=hook_headers(source, session, **how), compression=None
-    ), session
-
-
-@pytest.fixture
-def genesys(make_source: MakeSource) -> MediaSource:
-    return make_source(protocol="audiohook", previous_secret=base64.b64encode(b"the old one").decode())
-
-
-@pytest.mark.parametrize(
-    "channels,old", [(["external", "internal"], False), (["internal", "external"], True)]
-)
-async def test_audiohook_a_call(
-    door: Server, genesys: MediaSource, ledger: Ledger, channels: list, old: bool
-) -> None:
-    connection, session = hook(door, genesys, secret=genesys.secrets[1] if old else "")
-    async with connection as socket:
-        client, conversation = Hook(socket, session), str(uuid.uuid4())
-        offer = MEDIA | {"channels": channels}
-        assert (await client.open(conversation, [MEDIA | {"channels": ["external"]}, offer]))["parameters"][
-            "media"
-        ] == [offer]
-        first, second = (HIGH, LOW) if channels[0] == "external" else (LOW, HIGH)
-        both = woven(first, second)
-        await socket.send(both[:3200])
-        await client.send("ping", rtt="PT0.1S")
-        assert (await client.answer())["type"] == "pong"
-        await socket.send(both[3200:])
-        await client.close()
-    call = await ended(conversation)
-    assert call.end_reason == "The call ended." and "12345" not in str(vars(call))
-    assert audio_of(str(call.pk), CUSTOMER) == HIGH and audio_of(str(call.pk), AGENT) == LOW
-    await until(lambda: ledger.client.zscore("closing", str(call.pk)))
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    ["secret", "unsigned", "session", "key", "old", "future", "short nonce", "unknown", "replayed", "base64"],
-)
-async def test_audiohook_who_is_not_let_in(
-    door: Server, genesys: MediaSource, clean_redis: Any, wrong: str
-) -> None:
-    session, how = str(uuid.uuid4()), {}
-    if wrong == "unknown":
-        genesys = MediaSource(**{**vars(genesys), "slug": "nobody-here"})
-    how = {"secret": {"secret": base64.b64encode(b"x").decode()}, "old": {"age_s": 30}, "future": {"age_s": -30}, "short nonce": {"nonce": "a" * 21}, "replayed": {"nonce": "n" * 30}}.get(wrong, {})  # fmt: skip
-    headers = hook_headers(genesys, session, **how)
-    headers |= {"session": {"Audiohook-Session-Id": "another"}, "key": {"X-API-KEY": "other"}, "unsigned": {"Signature": ""}, "base64": {"Signature": "sig1=:é:"}}.get(wrong, {})  # fmt: skip
-    if wrong == "replayed":
-        async with websockets.connect(address(door, genesys), additional_headers=headers):
-            pass
-    began = asyncio.get_running_loop().time()
-    with pytest.raises(InvalidStatus) as refused:
-        async with websockets.connect(address(door, genesys), additional_headers=headers):
-            pass
-    assert refused.value.response.status_code == 403 and asyncio.get_running_loop().time() - began > 0.45
-
-
-async def test_audiohook_a_probe_makes_no_call(door: Server, genesys: MediaSource) -> None:
-    connection, session = hook(door, genesys)
-    async with connection as socket:
-        client = Hook(socket, session)
-        assert (await client.open("00000000-0000-0000-0000-000000000000"))["type"] == "opened"
-        await socket.send(b"")
-        await client.close()
-    await asyncio.sleep(0.3)
-    assert not await Call.objects.aexists()
-
-
-async def test_audiohook_a_pause_keeps_nothing_of_its_span(
-    door: Server, genesys: MediaSource, ledger: Ledger
-) -> None:
-    """The card number's first half second had been sent, and stored, before `paused` came."""
-    connection, session = hook(door, genesys)
-    async with connection as socket:
-        client, conversation = Hook(socket, session), str(uuid.uuid4())
-        await client.open(conversation)
-        await socket.send(woven(HIGH * 3, LOW * 3))  # 1.5 s, of which all after 0.75 s is secret
-        call = await call_named(conversation)
-        await until(lambda: len(ledger.client.keys(f"audio:{call.pk}:*")) == 6)
-        await client.send("paused", position="PT0.75S")
-        for _ in range(5):
-            await socket.send(woven(b"\x01" * 800, b"\x02" * 800))
-        await client.send("resumed", position="PT1.5S", start="PT1.5S", discarded="PT1S")
-        await socket.send(woven(HIGH, LOW))
-        await client.close()
-    call = await ended(conversation)
-    for channel, sound in ((CUSTOMER, HIGH), (AGENT, LOW)):
-        kept = audio_of(str(call.pk), channel)
-        assert kept == sound + sound[:2000] + b"\xff" * 6000 + sound
-    counters = call.counters
-    assert (counters["while_paused"], counters["pauses"], counters["paused_ms"]) == (5, 1, 1000)
-    assert counters["customer"]["lost_ms"] == 0
-    for channel in (CUSTOMER, AGENT):
-        assert ledger.read_audio(str(call.pk), channel, 0, 5)[1:] == ([], [3, 4]), "a pause is no loss"
-
-
-async def test_audiohook_a_reconnect_goes_on_in_the_same_call(
-    door: Server, genesys: MediaSource, clean_redis: Any
-) -> None:
-    conversation = str(uuid.uuid4())
-    for _ in range(2):
-        connection, session = hook(door, genesys)
-        async with connection as socket:
-            client = Hook(socket, session)
-            await client.open(conversation)
-            await socket.send(woven(HIGH, LOW))
-            await client.close("reconnect")
-    await call_named(conversation, lambda c: c.counters.get("customer", {}).get("received_ms") == 1000)
-    assert await Call.objects.acount() == 1
-
-
-@pytest.mark.parametrize("wrong", ["media", "sequence", "big", "twice"])
-async def test_audiohook_says_why_and_waits_to_be_closed(
-    door: Server, genesys: MediaSource, clean_redis: Any, wrong: str
-) -> None:
-    connection, session = hook(door, genesys)
-    async with connection as socket:
-        client, conversation = Hook(socket, session), str(uuid.uuid4())
-        if wrong != "media":
-            await client.open(conversation)
-            await socket.send(woven(HIGH, LOW))
-        if wrong == "media":
-            message = await client.open(conversation, [MEDIA | {"format": "OPUS"}])
-        elif wrong == "sequence":
-            client.seq += 5
-            await client.send("ping")
-            message = json.loads(await socket.recv())
-            client.heard, client.seq = message["seq"], message["clientseq"]
-        elif wrong == "big":
-            await socket.send(b"x" * 70_000)
-            message = await client.answer()
-        else:
-            message = await client.open(conversation)
-        assert (
-            message["type"] == "disconnect"
-            and message["parameters"]["reason"] == "error"
-            and message["parameters"]["info"]
-        )
-        await client.close("disconnect")
-    if wrong != "media":
-        call = await ended(conversation)
-        assert audio_of(str(call.pk), CUSTOMER) == HIGH
 
 
 # --- our own -------------------------------------------------------------------------------------
-
-
-def begin(call: str, **more: Any) -> str:
-    return json.dumps(
-        {
-            "type": "start",
-            "call_ref": call,
-            "format": "pcm_s16le",
-            "rate": 8000,
-            "channels": ["customer", "agent"],
-        }
-        | more
-    )
-
-
-async def started(socket: Any, call: str, **more: Any) -> dict[str, Any]:
-    await socket.send(begin(call, **more))
-    return json.loads(await socket.recv())
 
 
 async def test_our_stream_acknowledges_what_is_stored_and_resumes_there(
