@@ -164,20 +164,22 @@ def change_words(tile: Doc) -> str:
     return gettext("%s in 60 s") % f"{arrow} {abs(rounded)}" if rounded else f"{arrow} {gettext('steady')}"
 
 
-def spark_path(points: list[list[float]], media_ms: float) -> str:
-    """SVG path data, newest at the right; a gap wherever nothing was said for LOOK["gap_ms"]."""
+def spark_runs(points: list[list[float]], media_ms: float) -> list[str]:
+    """Points of SVG polylines, newest at the right; another one after nothing was said for LOOK["gap_ms"]."""
     if not points:
-        return ""
+        return []
     end = max(media_ms, points[-1][0])
     span = max(SPARK_SPAN_MS, end - points[0][0])
-    parts, before = [], None
+    runs, before = [], None
     for t_ms, distress in points:
         x = SPARK_W * (1 - (end - t_ms) / span)
         y = SPARK_H - 1 - (SPARK_H - 2) * distress
-        joined = before is not None and t_ms - before <= LOOK["gap_ms"]
-        parts.append(f"{'L' if joined else 'M'}{x:.1f} {y:.1f}" + ("" if joined else "h.1"))
+        if before is not None and t_ms - before <= LOOK["gap_ms"]:
+            runs[-1] += f" {x:.1f},{y:.1f}"
+        else:
+            runs.append(f"{x:.1f},{y:.1f} {x + 0.1:.1f},{y:.1f}")
         before = t_ms
-    return "".join(parts)
+    return runs
 
 
 def tile_paint(tile: Doc, now: datetime) -> Doc:
@@ -194,7 +196,7 @@ def tile_paint(tile: Doc, now: datetime) -> Doc:
         "lasted": lasted(elapsed_ms(tile, now)),
         "empathy_words": empathy_words(tile),
         "change_words": change_words(tile),
-        "spark_d": spark_path(tile["spark"], tile["media_ms"]),
+        "spark_runs": spark_runs(tile["spark"], tile["media_ms"]),
         "threshold_y": f"{SPARK_H - 1 - (SPARK_H - 2) * tile['threshold']:.1f}",
         "stale": stale,
         "people_words": people_words(tile.get("helpers", [])),

@@ -98,22 +98,21 @@ const { refetch } = openLine(`/ws/calls/${root.dataset.call}/`, {
   onSnapshot(message) {
     doc = message.call;
     if (message.now) sync(message.now);
-    paint.request();
+    paint.now();
   },
   onEvents(events, urgent) {
     doc = applyAll(doc, events);
-    urgent ? paint.hurry() : paint.request();
+    if (urgent) paint.hurry();
   },
   onTick: (message) => sync(message.now),
   onState(state) {
     line = state;
     lostAt = state === "live" ? null : serverNow();
-    paint.request();
+    paint.hurry();
   },
 });
 document.addEventListener("visibilitychange", () => document.hidden || refetch());
 document.addEventListener("themechange", () => chart.again(drawnDoc));
-setInterval(paint.request, 1000);
 
 listen({
   ...turns.actions,

@@ -23,6 +23,7 @@ export function filterBy(form, onChange) {
     active: () => Object.values(wanted()).some(Boolean),
     matcher() {
       const { team, queue, q } = wanted();
+      if (!team && !queue && !q) return () => true;
       return (tile) =>
         (!team || String(tile.team) === team) &&
         (!queue || tile.queue === queue) &&

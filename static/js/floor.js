@@ -7,11 +7,12 @@ import { inUse } from "./in-use.js";
 import { headline } from "./headline.js";
 import { helpDialog, listen } from "./keys.js";
 import { lineState, notKnown, oldSince } from "./line-state.js";
-import { lookAround } from "./near.js";
+import { near } from "./near.js";
 import { openLine } from "./line.js";
 import { Order } from "./order.js";
 import { painter } from "./painter.js";
 import { pauseButton } from "./pause.js";
+import { place } from "./place.js";
 import { applyAll, without } from "./reduce.js";
 import { rover } from "./rove.js";
 import { recall, remember } from "./store.js";
@@ -21,8 +22,8 @@ import { LOOK } from "./words.js";
 const MOVE_EVERY_MS = 5000;
 const BAND = 6;
 const TITLE = document.title;
-const LINES_EVERY = 2; // Lines of distress move on by a few pixels each second tick: they cost most.
-const FAR_MS = 30_000; // Tiles out of sight are written so seldom, dated, and at once when risk or staleness changes.
+const LINES_EVERY = 2; // Lines of distress move on by a few pixels, half of them at a time: they cost most.
+const FAR_MS = 60_000; // Tiles out of sight are written so seldom, dated, and at once when risk or staleness changes.
 const COUNTED_MS = 2000; // At a slower rate than this ages would not be true until the next draw: they are dated.
 
 const root = document.querySelector("[data-floor]");
@@ -60,12 +61,13 @@ let widened = false; // The filter changed: everything may be laid out anew.
 let ticks = 0;
 
 // What is out of sight costs little; whoever scrolls to it sees it drawn.
-const viewOf = (node) => views.get(node.dataset.id);
+const lookAround = near(grid, (node) => views.get(node.dataset.id));
+let placed = true; // Tiles came, went, moved or were hidden since the last look around.
 let looking = 0;
 function scrolled() {
   looking ||= requestAnimationFrame(() => {
     looking = 0;
-    for (const view of lookAround(grid, viewOf)) {
+    for (const view of lookAround()) {
       if (view.tile) write(view, (held?.doc ?? doc).calls[view.tile.id] ?? view.tile, held?.at ?? serverNow());
     }
   });
@@ -82,33 +84,36 @@ function draw() {
   const matches = filter.matcher();
   const present = Object.values(shown.calls).filter((tile) => !longGone(tile, now));
   const fitting = present.filter(matches);
+  filter.offer(present);
 
   ticks += 1;
-  const cameOrWent = new Set(lookAround(grid, viewOf)); // before anything is written, or all is laid out twice
+  const cameOrWent = new Set(lookAround(placed)); // before anything is written, or all is laid out twice
+  placed = false;
   for (const [n, tile] of present.entries()) {
     order.hold(tile, now);
     let view = views.get(tile.id);
     if (!view) {
       views.set(tile.id, (view = new TileView()));
       grid.append(view.node);
+      placed = true;
     }
     const turned = view.tile?.risk !== tile.risk;
     const moved = cameOrWent.has(view);
     const due = !view.far || turned || moved || drawnAt >= view.nextAt || aged(view, tile, now);
-    const line = Boolean(held) || turned || moved || (!view.far && ticks % LINES_EVERY === 0);
+    const line = Boolean(held) || turned || moved || (!view.far && (ticks + n) % LINES_EVERY === 0);
     if (due) write(view, tile, now, line);
     if (due) view.nextAt = drawnAt + FAR_MS * (view.nextAt < 0 ? (n % 10) / 10 : 1); // not all in one tick
     const hide = !matches(tile);
-    if (view.node.hidden !== hide) {
-      view.node.hidden = hide;
-      order.changed = true;
+    if (view.hidden !== hide) {
+      view.hidden = view.node.hidden = hide;
+      order.changed = placed = true;
     }
   }
   const asOf = held?.at ?? oldSince(lostAt, now);
   wasOld = asOf !== null;
   figures(fitting, shown.lag_ms, now, asOf);
   announce.tell(present.filter((tile) => order.needsHelp(tile.id)), matches, now);
-  retitle();
+  retitle(held ? undefined : fitting);
   arrange(present, fitting);
   emptiness(present, fitting, asOf);
   show(banner, present.some((tile) => tile.synthetic));
@@ -125,7 +130,6 @@ function markOld() {
   if (document.hidden || held) return;
   const now = serverNow();
   if (!wasOld && oldSince(lostAt, now) !== null) return paint.now();
-  if (paint.every <= 1000) return; // A draw sees to it.
   for (const [id, view] of views) {
     const tile = doc.calls[id];
     if (tile && aged(view, tile, now)) write(view, tile, now);
@@ -161,11 +165,12 @@ function arrange(present, fitting) {
   const above = new Set(helped.slice(0, BAND).map((tile) => tile.id));
   const hiddenOnes = present.filter((tile) => views.get(tile.id).node.hidden);
   for (const id of above) views.get(id).far = false;
-  const moved =
-    place(band, sorted.filter((tile) => above.has(tile.id))) |
-    place(grid, [...sorted.filter((tile) => !above.has(tile.id)), ...hiddenOnes]);
+  const nodesOf = (tiles) => tiles.map((tile) => views.get(tile.id).node);
+  const inBand = place(band, nodesOf(sorted.filter((tile) => above.has(tile.id))));
+  const moved = place(grid, nodesOf([...sorted.filter((tile) => !above.has(tile.id)), ...hiddenOnes])) || inBand;
   const more = helped.length > BAND ? interpolate(gettext("and %s more, first below"), [helped.length - BAND]) : "";
   put(bandMore, more);
+  placed = true;
   if (moved) {
     movedAt = performance.now();
     rove.tidy();
@@ -197,21 +202,9 @@ function showWaiting() {
 }
 waiting.addEventListener("click", showWaiting);
 
-function place(list, tiles) {
-  let moved = 0;
-  tiles.forEach((tile, index) => {
-    const { node } = views.get(tile.id);
-    if (list.children[index] === node) return;
-    list.insertBefore(node, list.children[index] ?? null);
-    moved = 1;
-  });
-  return moved;
-}
-
 // In the tab: how many need help, of those that the filter shows.
-function retitle() {
-  const matches = filter.matcher();
-  const n = Object.values(doc.calls).filter((tile) => tile.status === "live" && tile.risk === "help" && matches(tile)).length;
+function retitle(tiles = Object.values(doc.calls).filter(filter.matcher())) {
+  const n = tiles.filter((tile) => tile.status === "live" && tile.risk === "help").length;
   const known = held || oldSince(lostAt, serverNow()) === null;
   const words = known ? (n ? `(${n}) ${TITLE}` : TITLE) : `(?) ${TITLE}`;
   if (document.title !== words) document.title = words;
@@ -238,11 +231,12 @@ const { refetch } = openLine("/ws/floor/", {
   onSnapshot(message) {
     doc = message.floor;
     sync(doc.now);
-    changed();
+    document.hidden ? retitle() : paint.now();
   },
   onEvents(events, urgent) {
     doc = applyAll(doc, events);
-    changed(urgent);
+    if (document.hidden) retitle(); // nothing is drawn then
+    else if (urgent) paint.hurry();
   },
   onTick: (message) => sync(message.now),
   onState(state, silentMs) {
@@ -254,17 +248,12 @@ const { refetch } = openLine("/ws/floor/", {
 });
 document.addEventListener("visibilitychange", () => document.hidden || refetch());
 
-function changed(urgent = false) {
-  filter.offer(Object.values(doc.calls));
-  if (document.hidden) retitle(); // nothing is drawn then
-  urgent ? paint.hurry() : paint.request();
+let marking = 0;
+function markWhenSlow() {
+  clearInterval(marking);
+  if (paint.every > 1000) marking = setInterval(markOld, 1000);
 }
-
-// Elapsed times and ages move on even when nothing arrives.
-setInterval(() => {
-  paint.request();
-  markOld();
-}, 1000);
+markWhenSlow();
 
 const pause = pauseButton(find("pause"), () => {
   held = held ? null : { doc, at: serverNow() };
@@ -277,6 +266,7 @@ rate.value = recall("rate", "1000");
 rate.addEventListener("change", () => {
   remember("rate", rate.value);
   paint.every = Number(rate.value);
+  markWhenSlow();
 });
 find("filter").addEventListener("input", () => (widened = true), { capture: true });
 

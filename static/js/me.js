@@ -72,21 +72,20 @@ const { refetch } = openLine("/ws/me/", {
   onSnapshot(message) {
     doc = message.me;
     sync(message.now);
-    paint.request();
+    paint.now();
   },
   onEvents(events, urgent) {
     doc = applyAll(doc, events);
-    urgent ? paint.hurry() : paint.request();
+    if (urgent) paint.hurry();
   },
   onTick: (message) => sync(message.now),
   onState(state) {
     line = state;
     lostAt = state === "live" ? null : serverNow();
-    paint.request();
+    paint.hurry();
   },
 });
 document.addEventListener("visibilitychange", () => document.hidden || refetch());
-setInterval(paint.request, 1000);
 const pause = pauseButton(find("pause"), () => {
   held = held || find("now").hidden ? null : { doc, at: serverNow() }; // without a call there is nothing to hold
   paint.now();

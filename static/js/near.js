@@ -1,25 +1,31 @@
 // Which tiles of a grid are in view or nearly so. Told by their rows, which are all of one height: an
 // IntersectionObserver would look at each of 200 tiles in every frame.
-const MARGIN_PX = 300;
+const MARGIN_PX = 60; // Whoever scrolls sees what comes into view written in the same frame.
 
-// `of(node)`: its view, or undefined. Sets `far` on each; those that came or went since the last look.
-export function lookAround(grid, of) {
-  const nodes = [...grid.children].filter((node) => !node.hidden);
-  if (!nodes.length) return [];
-  const [whole, one] = [grid.getBoundingClientRect(), nodes[0].getBoundingClientRect()];
-  if (!one.height) return []; // not shown at all
-  const gap = parseFloat(getComputedStyle(grid).rowGap) || 0;
-  const columns = Math.max(1, Math.round((whole.width + gap) / (one.width + gap)));
-  const row = (y) => Math.floor((y - whole.top) / (one.height + gap));
-  const [first, last] = [row(-MARGIN_PX), row(innerHeight + MARGIN_PX)];
-  const turned = [];
-  nodes.forEach((node, n) => {
-    const view = of(node);
-    const at = Math.floor(n / columns);
-    const far = at < first || at > last;
-    if (!view || view.far === far) return;
-    view.far = far;
-    turned.push(view);
-  });
-  return turned;
+// A look around that grid. `of(node)`: its view, or undefined. Each look sets `far` on every view and gives those
+// that came or went since the last; while nothing moved (`anew` unset) it costs two rectangles.
+export function near(grid, of) {
+  let seen = "";
+
+  return (anew) => {
+    const one = grid.querySelector(":scope > :not([hidden])")?.getBoundingClientRect();
+    if (!one?.height) return []; // nothing there, or not shown at all
+    const whole = grid.getBoundingClientRect();
+    const at = [whole.top, whole.width, one.width, one.height, innerHeight].join();
+    if (at === seen && !anew) return [];
+    seen = at;
+    const gap = parseFloat(getComputedStyle(grid).rowGap) || 0;
+    const columns = Math.max(1, Math.round((whole.width + gap) / (one.width + gap)));
+    const row = (y) => Math.floor((y - whole.top) / (one.height + gap));
+    const [first, last] = [row(-MARGIN_PX), row(innerHeight + MARGIN_PX)];
+    const shown = [...grid.children].filter((node) => !node.hidden);
+    return shown.map(of).filter((view, n) => {
+      if (!view) return false;
+      const inRow = Math.floor(n / columns);
+      const far = inRow < first || inRow > last;
+      if (view.far === far) return false;
+      view.far = far;
+      return true;
+    });
+  };
 }

@@ -1,4 +1,5 @@
-// When to draw: at most once per interval, in one animation frame, never while the page is hidden.
+// When to draw: once per interval, for ages move on even when nothing arrives; in one animation frame, and never
+// while the page is hidden. The first draw, before the interval begins, is the page's own.
 const HURRY_MS = 400;
 
 export function painter(draw, every = 1000) {
@@ -6,44 +7,32 @@ export function painter(draw, every = 1000) {
   let timer = 0;
   let frame = 0;
 
-  function run() {
-    timer = 0;
+  // Not before so many milliseconds after the last draw.
+  function after(ms) {
+    clearTimeout(timer);
+    timer = setTimeout(now, Math.max(0, last + ms - performance.now()));
+  }
+
+  function now() {
+    clearTimeout(timer);
     if (document.hidden || frame) return;
     frame = requestAnimationFrame(() => {
       frame = 0;
       last = performance.now();
+      after(every);
       draw();
     });
   }
 
-  function request() {
-    if (document.hidden || timer || frame) return;
-    timer = setTimeout(run, Math.max(0, last + every - performance.now()));
-  }
-
   // For what should not wait, unless the reader chose a slower rate.
   function hurry() {
-    if (document.hidden || frame || every > 1000) return request();
-    clearTimeout(timer);
-    timer = setTimeout(run, Math.max(0, last + HURRY_MS - performance.now()));
+    if (!document.hidden && !frame && every <= 1000) after(HURRY_MS);
   }
 
-  document.addEventListener("visibilitychange", () => {
-    if (document.hidden) {
-      clearTimeout(timer);
-      timer = 0;
-    } else {
-      now();
-    }
-  });
-
-  function now() {
-    clearTimeout(timer);
-    run();
-  }
+  document.addEventListener("visibilitychange", () => (document.hidden ? clearTimeout(timer) : now()));
+  timer = setTimeout(now, every);
 
   return {
-    request,
     hurry,
     now,
     get every() {
@@ -51,9 +40,7 @@ export function painter(draw, every = 1000) {
     },
     set every(ms) {
       every = ms;
-      clearTimeout(timer);
-      timer = 0;
-      request();
+      after(every);
     },
   };
 }

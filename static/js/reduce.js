@@ -35,7 +35,7 @@ function withTile(calls, event) {
 function changed(tile, { set, spark }) {
   if (!spark) return { ...tile, ...set };
   const { drop, keep, add } = spark;
-  return { ...tile, ...set, spark: [...tile.spark.slice(drop, drop + keep), ...add] };
+  return { ...tile, ...set, spark: tile.spark.slice(drop, drop + keep).concat(add) };
 }
 
 const VIEW_PARTS = ["opportunities", "nudges", "alerts", "why", "timing", "components", "alignment", "outlook"];

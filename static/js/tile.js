@@ -1,13 +1,19 @@
 // One tile on the floor: its element, and writing to it only what changed.
 import { timeOfDay } from "./clock.js";
 import { isMine, othersOn } from "./follow.js";
-import { level, sparkPath } from "./spark.js";
+import { level, sparkRuns } from "./spark.js";
 import { LOOK, changeWords, clock, empathyWords, isLow, percent, riskLook, said, stateLook } from "./words.js";
 
 const template = document.querySelector("template[data-tile]");
 
+const SVG = "http://www.w3.org/2000/svg";
 const JUST_NOW_MS = 2000; // As in calls/views/paint.py.
 const NAMED_BY = ["agent", "place", "risk_word"]; // What the link over a tile is called.
+// What does not change with each second: a call's tile is written for a new score more often than for all of these.
+const SELDOM = [
+  ...["id", "status", "agent", "queue", "team_name", "synthetic", "started_at", "ended_at", "threshold"],
+  ...["risk", "state", "reason", "about", "quote", "not_scored", "alerts_open", "followers", "helpers"],
+];
 
 export const isStale = ({ status, scored_at }, now) => status === "live" && Boolean(scored_at) && now - Date.parse(scored_at) > LOOK.stale_ms;
 
@@ -29,6 +35,7 @@ export class TileView {
     this.shown = new Map();
     this.tile = null;
     this.stale = false;
+    this.hidden = node.hidden; // by the filter
     this.far = false; // out of sight
     this.nextAt = -Infinity; // when it is written again though it is
   }
@@ -52,19 +59,35 @@ export class TileView {
   // `frozen`: the page is paused. `dated`: it will not be drawn again soon, so its age is said by the clock.
   draw(tile, now, { frozen = false, dated = false, line = true } = {}) {
     if (tile !== this.tile) this.drawTile(tile);
-    if (line) this.set("spark", "d", sparkPath(tile.spark, tile.media_ms));
+    if (line) this.drawLine(sparkRuns(tile.spark, tile.media_ms));
     this.drawAge(tile, now, frozen, dated);
   }
 
+  drawLine(runs) {
+    const { spark } = this.parts;
+    while (spark.childElementCount > runs.length) spark.lastElementChild.remove();
+    runs.forEach((points, n) => (spark.children[n] ?? spark.appendChild(document.createElementNS(SVG, "polyline"))).setAttribute("points", points));
+  }
+
   drawTile(tile) {
+    const was = this.tile;
     this.tile = tile;
+    if (!was || SELDOM.some((name) => was[name] !== tile[name])) this.drawSeldom(tile);
+    this.set("", "data-low", isLow(tile.confidence) ? "" : null, this.node);
+    this.text("intensity", ["calm", "unsure"].includes(tile.state) ? "" : percent(tile.intensity));
+    this.text("empathy", empathyWords(tile));
+    this.set("empathy", "class", tile.empathy === null ? "words" : null);
+    this.text("change", changeWords(tile));
+    this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;
+  }
+
+  drawSeldom(tile) {
     const [riskGlyph, riskWord] = riskLook(tile.risk);
     const [stateGlyph, stateWord] = stateLook(tile.state);
     this.set("", "data-id", tile.id, this.node);
     this.set("", "data-risk", tile.risk, this.node);
     this.set("", "data-state", tile.state, this.node);
     this.set("", "data-status", tile.status, this.node);
-    this.set("", "data-low", isLow(tile.confidence) ? "" : null, this.node);
     this.set("link", "href", `/calls/${tile.id}/`);
     for (const name of NAMED_BY) this.set(name, "id", `${tile.id}-${name}`);
     this.set("link", "aria-labelledby", NAMED_BY.map((name) => `${tile.id}-${name}`).join(" "));
@@ -79,10 +102,6 @@ export class TileView {
     this.set("quote", "hidden", tile.quote ? null : "");
     this.text("state_glyph", stateGlyph);
     this.text("state_word", stateWord);
-    this.text("intensity", ["calm", "unsure"].includes(tile.state) ? "" : percent(tile.intensity));
-    this.text("empathy", empathyWords(tile));
-    this.set("empathy", "class", tile.empathy === null ? "words" : null);
-    this.text("change", changeWords(tile));
     this.set("limit", "y1", level(tile.threshold));
     this.set("limit", "y2", level(tile.threshold));
     this.text("not_scored", said(tile.not_scored));
@@ -93,7 +112,6 @@ export class TileView {
     this.set("mine", "hidden", isMine(tile) ? null : "");
     this.text("people", peopleWords(tile));
     this.startedAt = Date.parse(tile.started_at);
-    this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;
     this.endedAt = tile.ended_at ? Date.parse(tile.ended_at) : null;
   }
 

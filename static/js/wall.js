@@ -92,11 +92,11 @@ openLine(`/ws/floor/?wall=1${team && `&team=${team}`}`, {
   onSnapshot(message) {
     doc = message.floor;
     sync(doc.now);
-    paint.request();
+    paint.now();
   },
   onEvents(events, urgent) {
     doc = applyAll(doc, events);
-    urgent ? paint.hurry() : paint.request();
+    if (urgent) paint.hurry();
   },
   onTick: (message) => sync(message.now),
   onState(state, silentMs) {
@@ -106,6 +106,5 @@ openLine(`/ws/floor/?wall=1${team && `&team=${team}`}`, {
   },
   onBack: () => location.reload(),
 });
-setInterval(paint.request, 1000);
-addEventListener("resize", paint.request);
+addEventListener("resize", paint.hurry);
 draw();

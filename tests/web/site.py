@@ -29,6 +29,7 @@ from django.views.i18n import JavaScriptCatalog  # noqa: E402
 
 from calls import wire  # noqa: E402
 from calls.changes import Held  # noqa: E402
+from calls.consumers import FLUSH_S, PULSE_S  # noqa: E402
 from calls.views.call import call_context  # noqa: E402
 from calls.views.me import me_context  # noqa: E402
 from calls.views.paint import LOOK, floor_paint  # noqa: E402
@@ -37,6 +38,7 @@ from empathy_dash import urls as product  # noqa: E402
 from tests.web import made_up  # noqa: E402
 
 TILES = int(os.environ.get("TILES", "12"))
+PULSE_EVERY = round(PULSE_S / FLUSH_S)
 
 
 class Person(SimpleNamespace):
@@ -148,7 +150,8 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
             events = [] if ended else made_up.next_call_events(doc, now, dice)
         if not gone.done():
             await say({"type": "events", "from": seq, "seq": seq + 1, "events": events})
-            await say({"type": "tick", "now": now.isoformat()})
+            if seq % PULSE_EVERY == 0:
+                await say({"type": "tick", "now": now.isoformat()})
         seq += 1
 
 
