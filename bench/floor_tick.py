@@ -9,8 +9,8 @@ layout, paint); `draw_ms` is wall-clock time of the one animation frame, so it g
 in turn; `all_in_view` one so large (3840 × 3200) that every tile is seen. `in_view` says how many were.
 
 The same code takes twice the time on another machine, or on this one when neighbours are busy. So each figure
-comes with `yardstick_ms`, taken in the same minute: what Chromium's main thread needs to write and draw 300
-lines of text.
+comes with `yardstick_ms`, taken in the same seconds: what the main thread of another Chromium needs to write
+and draw 300 lines of text once a second. `yardsticks` is the tick in that measure, to compare versions by.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from bench.made_up_site import chromium, site
 
 TICKS = 20
 ROUNDS = 3
-YARDS = 20
 LAPTOP = {"width": 1440, "height": 900}
 HUGE = {"width": 3840, "height": 3200}
 PARTS = {
@@ -46,53 +45,63 @@ window.requestAnimationFrame = (draw) => ask((now) => {
 IN_VIEW = """[...document.querySelectorAll(".tile")].map((tile) => tile.getBoundingClientRect())
   .filter((box) => box.height && box.bottom > 0 && box.top < innerHeight).length"""
 LINES = "<!doctype html><ul>" + "<li>a line</li>" * 300 + "</ul>"
-WRITE_ALL = """(n) => new Promise((done) => requestAnimationFrame(() => {
-  let at = 0;
-  for (const line of document.querySelectorAll("li")) line.textContent = `line ${at++} of turn ${n}`;
-  requestAnimationFrame(() => setTimeout(done));
-}))"""
+WRITE_ALL = """() => {
+  let turn = 0;
+  const write = () => {
+    let at = 0;
+    turn += 1;
+    for (const line of document.querySelectorAll("li")) line.textContent = `line ${at++} of turn ${turn}`;
+  };
+  setInterval(() => requestAnimationFrame(write), 1000);
+}"""
 
 
-def yardstick(browser: Any) -> float:
-    page = browser.new_page(viewport=LAPTOP)
-    page.set_content(LINES)
-    page.evaluate(WRITE_ALL, -1)
+def opened(browser: Any, screen: dict[str, int]) -> tuple[Any, Any]:
+    """A page with a process of its own, and what tells its main thread's time."""
+    page = browser.new_context(viewport=screen).new_page()
     devtools = page.context.new_cdp_session(page)
     devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
-    before = metrics(devtools)
-    for n in range(YARDS):
-        page.evaluate(WRITE_ALL, n)
-    spent: float = metrics(devtools)["TaskDuration"] - before["TaskDuration"]
-    page.close()
-    return 1000 * spent / YARDS
+    return page, devtools
 
 
 def measure(browser: Any, tiles: int, screen: dict[str, int]) -> dict[str, Any]:
-    yard = yardstick(browser)
+    lines, yardstick = opened(browser, LAPTOP)
+    lines.set_content(LINES)
+    lines.evaluate(WRITE_ALL)
     with site(tiles) as address:
-        page = browser.new_page(viewport=screen)
+        page, devtools = opened(browser, screen)
         page.add_init_script(TIMED)
         page.goto(f"{address}/floor/")
         page.wait_for_selector('.line-state[data-line="live"]')
         page.wait_for_timeout(7000)
-        devtools = page.context.new_cdp_session(page)
-        devtools.send("Performance.enable", {"timeDomain": "threadTicks"})
-        before, first = metrics(devtools), page.evaluate("window.draws.length")
+        before, first, began = metrics(devtools), page.evaluate("window.draws.length"), metrics(yardstick)
         page.wait_for_timeout(TICKS * 1000)
-        after, draws = metrics(devtools), sorted(page.evaluate(f"window.draws.slice({first})"))
+        after, draws, ended = (
+            metrics(devtools),
+            page.evaluate(f"window.draws.slice({first})"),
+            metrics(yardstick),
+        )
         in_view = page.evaluate(IN_VIEW)
-        page.close()
-    ticks = len(draws)
-    parts = {name: round(1000 * (after[key] - before[key]) / ticks, 2) for name, key in PARTS.items()}
-    draw = {"draw_ms_median": round(draws[ticks // 2], 2), "draw_ms_max": round(draws[-1], 2)}
-    yard = (yard + yardstick(browser)) / 2
-    return {"tiles": tiles, "in_view": in_view, "ticks": ticks, "yardstick_ms": round(yard, 2)} | draw | parts
+        for each in (page, lines):
+            each.context.close()
+    parts = {name: 1000 * (after[key] - before[key]) / len(draws) for name, key in PARTS.items()}
+    yard = 1000 * (ended["TaskDuration"] - began["TaskDuration"]) / TICKS
+    figures = {
+        "yardstick_ms": yard, "yardsticks": parts["task_ms"] / yard,
+        "draw_ms_median": median(draws), "draw_ms_max": max(draws), **parts,
+    }  # fmt: skip
+    whole = {"tiles": tiles, "in_view": in_view, "ticks": len(draws)}
+    return whole | {name: round(value, 2) for name, value in figures.items()}
 
 
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The round whose tick took the median time, with all of them beside it."""
     taken = [each["task_ms"] for each in rounds]
-    return next(each for each in rounds if each["task_ms"] == median(taken)) | {"task_ms_of_rounds": taken}
+    middle = next(each for each in rounds if each["task_ms"] == median(taken))
+    return middle | {
+        "task_ms_of_rounds": taken,
+        "yardsticks_of_rounds": [each["yardsticks"] for each in rounds],
+    }
 
 
 def metrics(devtools: Any) -> dict[str, float]:
