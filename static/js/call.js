@@ -48,6 +48,7 @@ const drawFollow = act.helps ? followButton(find("follow"), find("follow-trouble
 const showLine = lineState(document.querySelector(".line-state"));
 const versions = { engine: root.querySelector('[data-f="engine"]'), rubric: root.querySelector('[data-f="rubric"]') };
 
+const pauseNode = find("pause");
 const whileLive = root.querySelectorAll("[data-while-live]");
 
 // What can be done only while somebody is on the phone; it goes away, but not from under the focus.
@@ -67,11 +68,12 @@ function draw({ first = false } = {}) {
   if (shown === drawnDoc) return;
   drawnDoc = shown;
   const live = shown.tile.status === "live";
-  turns.draw(shown.turns, { first: first && live });
+  turns.draw(shown.turns, { first, live });
   drawWhy({ why: shown.why, live });
   alerts.draw(shown.alerts);
   drawFollow(shown.tile);
   for (const link of whileLive) showWhile(link, live);
+  showWhile(pauseNode, live || Boolean(held));
   drawMessages(shown.messages ?? [], shown.tile);
   drawNotes(shown.remarks ?? [], shown.tile);
   drawCues({ cues: shown.cues ?? [], live });
@@ -118,7 +120,7 @@ listen({
   ...turns.actions,
   ...alerts.actions,
   f: act.helps && (() => (find("follow").click(), true)),
-  p: pauseButton(find("pause"), () => {
+  p: pauseButton(pauseNode, () => {
     held = held ? null : { doc, at: serverNow() };
     paint.now();
     return Boolean(held);

@@ -22,8 +22,9 @@ export function transcript(root, { plays = false } = {}) {
   jump.addEventListener("click", toEnd);
   scroller.addEventListener("scroll", () => atEnd() && (jump.hidden = true), { passive: true });
 
-  function draw(turns, { first = false } = {}) {
-    const follow = first || atEnd();
+  // What is over is read from its beginning, and has no new words.
+  function draw(turns, { first = false, live = true } = {}) {
+    const follow = first ? live : atEnd();
     let added = false;
     let changed = false; // a turn may come again with more words
     if (!shown.size) list.replaceChildren();
@@ -56,7 +57,7 @@ export function transcript(root, { plays = false } = {}) {
     }
     none.hidden = turns.length > 0;
     if (follow && changed) toEnd();
-    else if (added) jump.hidden = false;
+    else if (added && !first) jump.hidden = false;
   }
 
   function step(by) {

@@ -93,6 +93,29 @@ def test_a_long_call_keeps_its_beginning(page_for: Open, long_call: Call, alice:
 
 @pytest.mark.browser
 @pytest.mark.django_db(transaction=True)
+def test_what_is_over_has_no_new_words_and_nothing_to_pause(
+    page_for: Open, full_call: Call, alice: User
+) -> None:
+    page = page_for(alice)
+    page.goto(f"/calls/{full_call.pk}/")
+    page.locator("[data-line=live]").wait_for()
+    scroller, below = page.locator("[data-scroller]"), page.locator("[data-jump]")
+    at_end = "(list) => list.scrollHeight - list.scrollTop - list.clientHeight < 48"
+    assert scroller.evaluate("(list) => list.scrollHeight > list.clientHeight + 100"), "more than fits"
+    assert scroller.evaluate(at_end), "live, it begins at what is said now"
+    assert page.locator("[data-pause]").is_visible()
+
+    over(full_call)
+    page.reload()
+    page.locator("[data-line=ended]").wait_for()
+    assert scroller.evaluate("(list) => list.scrollTop") == 0, "over, it is read from its beginning"
+    assert below.is_hidden() and page.locator("[data-pause]").is_hidden()
+    page.keyboard.press("p")
+    assert page.locator("[data-line=ended]").is_visible()
+
+
+@pytest.mark.browser
+@pytest.mark.django_db(transaction=True)
 def test_thinning_keeps_silences_and_invents_none(page_for: Open, long_call: Call, alice: User) -> None:
     over(long_call)
     page = page_for(alice)
