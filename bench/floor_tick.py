@@ -11,11 +11,14 @@ in turn; `all_in_view` one so large (3840 × 3200) that every tile is seen. `in_
 The same code takes twice the time on another machine, or on this one when neighbours are busy. So each figure
 comes with `yardstick_ms`, taken in the same seconds: what the main thread of another Chromium needs to write
 and draw 300 lines of text once a second. `yardsticks` is the tick in that measure, to compare versions by.
+`faults` are page faults of both per second: where a virtual machine takes back memory that lay idle for a moment,
+a page pays for getting it again in each tick.
 """
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -23,6 +26,8 @@ from bench.made_up_site import chromium, site
 
 TICKS = 20
 ROUNDS = 3
+MINFLT = 7
+"""Which of the fields of /proc/…/stat after the name (proc(5))."""
 LAPTOP = {"width": 1440, "height": 900}
 HUGE = {"width": 3840, "height": 3200}
 PARTS = {
@@ -64,6 +69,13 @@ def opened(browser: Any, screen: dict[str, int]) -> tuple[Any, Any]:
     return page, devtools
 
 
+def faults(browser: Any) -> int:
+    """Minor page faults of all of Chromium's renderers so far."""
+    processes = browser.new_browser_cdp_session().send("SystemInfo.getProcessInfo")["processInfo"]
+    stats = [Path(f"/proc/{each['id']}/stat").read_text() for each in processes if each["type"] == "renderer"]
+    return sum(int(stat.rpartition(")")[2].split()[MINFLT]) for stat in stats)
+
+
 def measure(browser: Any, tiles: int, screen: dict[str, int]) -> dict[str, Any]:
     lines, yardstick = opened(browser, LAPTOP)
     lines.set_content(LINES)
@@ -74,13 +86,11 @@ def measure(browser: Any, tiles: int, screen: dict[str, int]) -> dict[str, Any]:
         page.goto(f"{address}/floor/")
         page.wait_for_selector('.line-state[data-line="live"]')
         page.wait_for_timeout(7000)
-        before, first, began = metrics(devtools), page.evaluate("window.draws.length"), metrics(yardstick)
+        first, faulted = page.evaluate("window.draws.length"), faults(browser)
+        before, began = metrics(devtools), metrics(yardstick)
         page.wait_for_timeout(TICKS * 1000)
-        after, draws, ended = (
-            metrics(devtools),
-            page.evaluate(f"window.draws.slice({first})"),
-            metrics(yardstick),
-        )
+        after, ended = metrics(devtools), metrics(yardstick)
+        draws, faulted = page.evaluate(f"window.draws.slice({first})"), faults(browser) - faulted
         in_view = page.evaluate(IN_VIEW)
         for each in (page, lines):
             each.context.close()
@@ -90,7 +100,7 @@ def measure(browser: Any, tiles: int, screen: dict[str, int]) -> dict[str, Any]:
         "yardstick_ms": yard, "yardsticks": parts["task_ms"] / yard,
         "draw_ms_median": median(draws), "draw_ms_max": max(draws), **parts,
     }  # fmt: skip
-    whole = {"tiles": tiles, "in_view": in_view, "ticks": len(draws)}
+    whole = {"tiles": tiles, "in_view": in_view, "ticks": len(draws), "faults": faulted // TICKS}
     return whole | {name: round(value, 2) for name, value in figures.items()}
 
 
