@@ -11,7 +11,7 @@ in turn; `all_in_view` one so large (3840 × 3200) that every tile is seen. `in_
 The same code takes twice the time on another machine, or on this one when neighbours are busy. So each figure
 comes with `yardstick_ms`, taken in the same seconds: what the main thread of another Chromium needs to write
 and draw 300 lines of text once a second. `yardsticks` is the tick in that measure, to compare versions by.
-`faults` are page faults of both per second: where a virtual machine takes back memory that lay idle for a moment,
+`faults` are page faults of both per second: where a virtual machine takes back memory that lay idle,
 a page pays for getting it again in each tick.
 """
 
