@@ -10,7 +10,7 @@ in turn; `all_in_view` one so large (3840 × 3200) that every tile is seen. `in_
 
 The same code takes twice the time on another machine, or on this one when neighbours are busy. So each figure
 comes with `yardstick_ms`, taken in the same seconds: what the main thread of another Chromium needs to write
-and draw 300 lines of text once a second. `yardsticks` is the tick in that measure, to compare versions by.
+and draw 300 lines of text once a second. It tells a bad minute; to compare versions, run them by turns.
 `faults` are page faults of both per second: where a virtual machine takes back memory that lay idle,
 a page pays for getting it again in each tick.
 """
@@ -86,32 +86,25 @@ def measure(browser: Any, tiles: int, screen: dict[str, int]) -> dict[str, Any]:
         page.goto(f"{address}/floor/")
         page.wait_for_selector('.line-state[data-line="live"]')
         page.wait_for_timeout(7000)
-        first, faulted = page.evaluate("window.draws.length"), faults(browser)
+        first, faults_before = page.evaluate("window.draws.length"), faults(browser)
         before, began = metrics(devtools), metrics(yardstick)
         page.wait_for_timeout(TICKS * 1000)
         after, ended = metrics(devtools), metrics(yardstick)
-        draws, faulted = page.evaluate(f"window.draws.slice({first})"), faults(browser) - faulted
+        draws, new_faults = page.evaluate(f"window.draws.slice({first})"), faults(browser) - faults_before
         in_view = page.evaluate(IN_VIEW)
         for each in (page, lines):
             each.context.close()
     parts = {name: 1000 * (after[key] - before[key]) / len(draws) for name, key in PARTS.items()}
     yard = 1000 * (ended["TaskDuration"] - began["TaskDuration"]) / TICKS
-    figures = {
-        "yardstick_ms": yard, "yardsticks": parts["task_ms"] / yard,
-        "draw_ms_median": median(draws), "draw_ms_max": max(draws), **parts,
-    }  # fmt: skip
-    whole = {"tiles": tiles, "in_view": in_view, "ticks": len(draws), "faults": faulted // TICKS}
+    figures = {"yardstick_ms": yard, "draw_ms_median": median(draws), "draw_ms_max": max(draws), **parts}
+    whole = {"tiles": tiles, "in_view": in_view, "ticks": len(draws), "faults": new_faults // TICKS}
     return whole | {name: round(value, 2) for name, value in figures.items()}
 
 
 def middle(rounds: list[dict[str, Any]]) -> dict[str, Any]:
     """The round whose tick took the median time, with all of them beside it."""
     taken = [each["task_ms"] for each in rounds]
-    middle = next(each for each in rounds if each["task_ms"] == median(taken))
-    return middle | {
-        "task_ms_of_rounds": taken,
-        "yardsticks_of_rounds": [each["yardsticks"] for each in rounds],
-    }
+    return next(each for each in rounds if each["task_ms"] == median(taken)) | {"task_ms_of_rounds": taken}
 
 
 def metrics(devtools: Any) -> dict[str, float]:

@@ -48,7 +48,6 @@ const drawFollow = act.helps ? followButton(find("follow"), find("follow-trouble
 const showLine = lineState(document.querySelector(".line-state"));
 const versions = { engine: root.querySelector('[data-f="engine"]'), rubric: root.querySelector('[data-f="rubric"]') };
 
-const pauseNode = find("pause");
 const whileLive = root.querySelectorAll("[data-while-live]");
 
 // What can be done only while somebody is on the phone; it goes away, but not from under the focus.
@@ -73,7 +72,6 @@ function draw({ first = false } = {}) {
   alerts.draw(shown.alerts);
   drawFollow(shown.tile);
   for (const link of whileLive) showWhile(link, live);
-  showWhile(pauseNode, live || Boolean(held));
   drawMessages(shown.messages ?? [], shown.tile);
   drawNotes(shown.remarks ?? [], shown.tile);
   drawCues({ cues: shown.cues ?? [], live });
@@ -120,8 +118,8 @@ listen({
   ...turns.actions,
   ...alerts.actions,
   f: act.helps && (() => (find("follow").click(), true)),
-  p: pauseButton(pauseNode, () => {
-    held = held ? null : { doc, at: serverNow() };
+  p: pauseButton(find("pause"), () => {
+    held = held || doc.tile.status !== "live" ? null : { doc, at: serverNow() }; // what is over has nothing to hold
     paint.now();
     return Boolean(held);
   }),

@@ -104,8 +104,8 @@ function draw() {
     if (due) write(view, tile, now, line);
     if (due) view.nextAt = drawnAt + FAR_MS * (view.nextAt < 0 ? (n % 10) / 10 : 1); // not all in one tick
     const hide = !matches(tile);
-    if (view.hidden !== hide) {
-      view.hidden = view.node.hidden = hide;
+    if (view.node.hidden !== hide) {
+      view.node.hidden = hide;
       order.changed = placed = true;
     }
   }

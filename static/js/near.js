@@ -9,7 +9,10 @@ export function near(grid, of) {
 
   return (anew) => {
     const one = grid.querySelector(":scope > :not([hidden])")?.getBoundingClientRect();
-    if (!one?.height) return []; // nothing there, or not shown at all
+    if (!one?.height) {
+      seen = "";
+      return []; // nothing there, or not shown at all
+    }
     const whole = grid.getBoundingClientRect();
     const at = [whole.top, whole.width, one.width, one.height, innerHeight].join();
     if (at === seen && !anew) return [];
@@ -18,14 +21,15 @@ export function near(grid, of) {
     const columns = Math.max(1, Math.round((whole.width + gap) / (one.width + gap)));
     const row = (y) => Math.floor((y - whole.top) / (one.height + gap));
     const [first, last] = [row(-MARGIN_PX), row(innerHeight + MARGIN_PX)];
+    const turned = [];
     const shown = [...grid.children].filter((node) => !node.hidden);
-    return shown.map(of).filter((view, n) => {
-      if (!view) return false;
+    shown.map(of).forEach((view, n) => {
       const inRow = Math.floor(n / columns);
       const far = inRow < first || inRow > last;
-      if (view.far === far) return false;
+      if (!view || view.far === far) return;
       view.far = far;
-      return true;
+      turned.push(view);
     });
+    return turned;
   };
 }

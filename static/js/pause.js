@@ -3,7 +3,6 @@ export function pauseButton(button, toggle) {
   const sign = button.querySelector(".glyph");
   const word = button.querySelector("[data-pause-word]");
   const act = () => {
-    if (button.hidden) return undefined; // nothing to hold
     const paused = toggle();
     button.setAttribute("aria-pressed", String(paused));
     sign.textContent = paused ? "▶" : "‖";

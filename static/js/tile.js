@@ -9,11 +9,11 @@ const template = document.querySelector("template[data-tile]");
 const SVG = "http://www.w3.org/2000/svg";
 const JUST_NOW_MS = 2000; // As in calls/views/paint.py.
 const NAMED_BY = ["agent", "place", "risk_word"]; // What the link over a tile is called.
-// What does not change with each second: a call's tile is written for a new score more often than for all of these.
-const SELDOM = [
-  ...["id", "status", "agent", "queue", "team_name", "synthetic", "started_at", "ended_at", "threshold"],
-  ...["risk", "state", "reason", "about", "quote", "not_scored", "alerts_open", "followers", "helpers"],
-];
+// What changes with each second. Whatever else of a tile is another has all that is not of these written anew.
+const OFTEN = new Set([
+  ...["scored_at", "media_ms", "spark", "distress", "intensity", "confidence"],
+  ...["empathy", "empathy_low", "empathy_high", "change_60s", "courtesy"],
+]);
 
 export const isStale = ({ status, scored_at }, now) => status === "live" && Boolean(scored_at) && now - Date.parse(scored_at) > LOOK.stale_ms;
 
@@ -35,7 +35,6 @@ export class TileView {
     this.shown = new Map();
     this.tile = null;
     this.stale = false;
-    this.hidden = node.hidden; // by the filter
     this.far = false; // out of sight
     this.nextAt = -Infinity; // when it is written again though it is
   }
@@ -72,7 +71,7 @@ export class TileView {
   drawTile(tile) {
     const was = this.tile;
     this.tile = tile;
-    if (!was || SELDOM.some((name) => was[name] !== tile[name])) this.drawSeldom(tile);
+    if (!was || Object.keys(tile).some((name) => was[name] !== tile[name] && !OFTEN.has(name))) this.drawSeldom(tile);
     this.set("", "data-low", isLow(tile.confidence) ? "" : null, this.node);
     this.text("intensity", ["calm", "unsure"].includes(tile.state) ? "" : percent(tile.intensity));
     this.text("empathy", empathyWords(tile));
@@ -81,6 +80,7 @@ export class TileView {
     this.scoredAt = tile.scored_at ? Date.parse(tile.scored_at) : null;
   }
 
+  // Reads nothing that is of OFTEN.
   drawSeldom(tile) {
     const [riskGlyph, riskWord] = riskLook(tile.risk);
     const [stateGlyph, stateWord] = stateLook(tile.state);
