@@ -48,6 +48,11 @@ def ended() -> Call:
     raise AssertionError("no call has ended")
 
 
+def received_ms(call: Call) -> tuple[int, int]:
+    customer, agent = (call.counters.get(name, {}).get("received_ms", 0) for name in ("customer", "agent"))
+    return customer, agent
+
+
 def test_two_files(
     door: Server, make_source: MakeSource, bob: User, clean_redis: Any, tmp_path: Path
 ) -> None:
@@ -88,11 +93,11 @@ def test_every_protocol(
     files = {"customer": str(tmp_path / "c.wav"), "agent": str(tmp_path / "a.wav")}
     send(source.slug, door, protocol=protocol, speed=2.0, agent_user="bob", **files)
     limit = time.monotonic() + 10
-    while (call := ended()).counters.get("agent", {}).get("received_ms", 0) < 1200:
+    while min(received := received_ms(call := ended())) < 1200:  # two streams may carry it, and end apart
         assert time.monotonic() < limit, call.counters
         time.sleep(0.05)
+    assert received == (1200, 1200)
     assert call.agent == bob and Call.objects.count() == 1
-    assert call.counters["customer"]["received_ms"] == call.counters["agent"]["received_ms"] == 1200
     for channel, sent in ((Channel.CUSTOMER, customer), (Channel.AGENT, agent)):
         heard = decode_mulaw(audio_of(str(call.pk), channel)).astype(int)
         assert (

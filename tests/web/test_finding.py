@@ -12,6 +12,7 @@ from axe_playwright_python.sync_playwright import Axe
 from django.db import connection
 from django.test import Client
 from django.utils import timezone
+from playwright.sync_api import expect
 
 from calls import finding, helping, reviewing
 from calls.choices import CallStatus, Role
@@ -222,15 +223,16 @@ def test_finding_one_by_its_reference(
     make_call("CA-other")
     page = page_for(alice, color_scheme=scheme, viewport={"width": width, "height": 900})
     page.goto("/calls/")
-    assert page.locator("tbody tr").count() == 2
+    expect(page.locator("tbody tr")).to_have_count(2)
     for _ in range(2):
         assert not Axe().run(page).violations_count
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
         page.get_by_label("Reference, or how it begins").fill("CA-fu")
         page.get_by_label("With an open alert").check()
-        page.keyboard.press("Enter")
-        page.get_by_role("link", name="Show all").wait_for()
-        assert page.locator("tbody tr").count() == 1
+        with page.expect_navigation():
+            page.keyboard.press("Enter")
+        expect(page.get_by_role("link", name="Show all")).to_be_visible()
+        expect(page.locator("tbody tr")).to_have_count(1)
     assert page.locator("tbody").get_by_text("CA-full").is_visible()
     page.get_by_role("link", name="Show all").click()
-    assert page.locator("tbody tr").count() == 2
+    expect(page.locator("tbody tr")).to_have_count(2)

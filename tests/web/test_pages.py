@@ -166,7 +166,7 @@ def test_the_first_paint_needs_no_script(page_for: Open, alice: User, full_call:
     assert "Frustrated, not acknowledged" in page.locator(".tile").inner_text()
     page.get_by_label("Agent, queue or team").fill("nobody")
     page.get_by_role("button", name="Filter").click()
-    assert page.get_by_text("No live call fits this filter").is_visible()
+    page.get_by_text("No live call fits this filter").wait_for()
     page.goto(f"/calls/{full_call.pk}/")
     assert "third time I call" in page.locator(".transcript").inner_text()
 
@@ -196,6 +196,7 @@ def test_keyboard(page_for: Open, alice: User, full_call: Call) -> None:
     assert "q=nobody" in page.url
     page.keyboard.press("Control+a")
     page.keyboard.press("Delete")
+    page.locator(".tile").wait_for()  # shown again in the next frame
     page.keyboard.press("Escape")
     page.keyboard.press("j")
     page.keyboard.press("Enter")
