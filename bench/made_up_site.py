@@ -21,12 +21,12 @@ SETTINGS = {"DJANGO_SETTINGS_MODULE": "tests.web.site_settings"}
 
 
 @contextmanager
-def site(tiles: int) -> Iterator[str]:
-    """Its address, while it runs with so many calls on the floor."""
+def site(tiles: int, urgent: bool = False) -> Iterator[str]:
+    """Its address, while it runs with so many calls on the floor; `urgent`: every tick cannot wait."""
     port = embedded.free_ports()
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.web.site", str(port)],
-        cwd=ROOT, env=os.environ | SETTINGS | {"TILES": str(tiles)},
+        cwd=ROOT, env=os.environ | SETTINGS | {"TILES": str(tiles), "URGENT": "1" if urgent else ""},
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:

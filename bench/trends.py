@@ -164,10 +164,10 @@ def write_cues(site: Site) -> None:
     with connection.cursor() as cursor:
         cursor.execute(
             f"""INSERT INTO calls_shownnudge
-                (call_id, agent_id, t_ms, rule, state, missing, cue, phrases, solution, link, shown_at,
-                verdict, verdict_at, taken)
-            SELECT call_id, agent_id, n * 60000, ({rules})[1 + (hour + n) % 4], 'frustration', 'own',
-                'Say sorry', '[]'::jsonb, '', '', ended_at, CASE WHEN n = 1 THEN 'helpful' ELSE '' END,
+                (call_id, agent_id, t_ms, shown_ms, rule, state, missing, cue, phrases, solution, link,
+                shown_at, verdict, verdict_at, taken)
+            SELECT call_id, agent_id, n * 60000, n * 60000, ({rules})[1 + (hour + n) % 4], 'frustration',
+                'own', 'Say sorry', '[]'::jsonb, '', '', ended_at, CASE WHEN n = 1 THEN 'helpful' ELSE '' END,
                 CASE WHEN n = 1 THEN ended_at END, n % 2 = 0
             FROM calls_callfact, generate_series(1, cues_shown) n"""
         )
@@ -346,7 +346,15 @@ def whole_call(site: Site, n: int) -> uuid.UUID:
         for at in range(60)
     )
     ShownNudge.objects.create(
-        call=call, agent=agent, t_ms=9000, rule="r", state="anxiety", missing="own", cue="x", taken=True
+        call=call,
+        agent=agent,
+        t_ms=9000,
+        shown_ms=9000,
+        rule="r",
+        state="anxiety",
+        missing="own",
+        cue="x",
+        taken=True,
     )
     return call.pk
 

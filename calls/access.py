@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TypeGuard
 from uuid import UUID
@@ -82,14 +84,17 @@ def readable_rubrics(user: Viewer) -> dict[int, Rubric]:
     if user.is_admin:
         return {rubric.pk: rubric for rubric in Rubric.objects.select_related("team")}
     teams = visible_teams(user) or ([user.team] if user.is_agent and user.team else [])
-    return {version.rubric_id: version.rubric for team in teams if (version := _in_force(team))}
+    return {version.rubric_id: version.rubric for version in in_force(teams)}
 
 
-def _in_force(team: Team) -> RubricVersion | None:
-    try:
-        return rubric_version_for(team.pk)
-    except LookupError:
-        return None
+def in_force(teams: Iterable[Team]) -> list[RubricVersion]:
+    """The rubrics that score these teams now, each once; none before the first was ever published."""
+    found: dict[int, RubricVersion] = {}
+    for team in teams:
+        with suppress(LookupError):
+            version = rubric_version_for(team.pk)
+            found[version.pk] = version
+    return list(found.values())
 
 
 @dataclass(frozen=True)

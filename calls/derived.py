@@ -37,6 +37,7 @@ from scoring.view import view as view_of
 
 Message = tuple[str, Event]
 COVERAGE_EVERY_MS = 10_000
+UNHEARD = (Outcome.LOST, Outcome.FAILED, Outcome.SKIPPED, Outcome.PAUSED, Outcome.WITHHELD)
 
 
 def upsert(model: Any, rows: Sequence[Any], key: Sequence[str]) -> None:
@@ -54,8 +55,8 @@ class Pieces:
     turns: list[t.Turn] = field(default_factory=list)
     voice: list[t.VoiceState] = field(default_factory=list)
     speech: list[t.Speech] = field(default_factory=list)
-    paused: set[int] = field(default_factory=set)
-    """Hops that the phone system kept from us, on either channel."""
+    unheard: set[int] = field(default_factory=set)
+    """Hops of which nothing is known, on either channel: nobody can tell that they were silent."""
     caller_speaks: bool = False
     """At the end of what was heard; no row says it."""
     agent_ms: int = 0
@@ -94,10 +95,10 @@ def load_pieces(call_ids: Sequence[str]) -> dict[str, Pieces]:
         "call_id", "channel", "start_ms", "end_ms"
     ):
         pieces[str(call_pk)].speech.append(t.Speech(t.Channel(name), start_ms, end_ms))
-    paused = CoverageBlock.objects.filter(call_id__in=call_ids, hops__contains=Outcome.PAUSED)
-    for call_pk, block, hops in paused.values_list("call_id", "block", "hops"):
+    unheard = CoverageBlock.objects.filter(call_id__in=call_ids, hops__regex=f"[{''.join(UNHEARD)}]")
+    for call_pk, block, hops in unheard.values_list("call_id", "block", "hops"):
         first = block * HOPS_PER_BLOCK
-        pieces[str(call_pk)].paused |= {first + n for n, hop in enumerate(hops) if hop == Outcome.PAUSED}
+        pieces[str(call_pk)].unheard |= {first + n for n, hop in enumerate(hops) if hop in UNHEARD}
     return pieces
 
 
@@ -132,7 +133,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         now_ms=call.media_ms,
         closed=closed,
         wanted=nudging.wanted(call, cues),
-        paused=stretches(pieces.paused),
+        unheard=stretches(pieces.unheard),
         fitted=outlooks.fitted(),
     )
     since = _write_moments(call, view.moments)
@@ -219,10 +220,18 @@ def _write_alerts(call: Call, causes: Sequence[t.AlertCause], spec: RubricSpec) 
     """Alerts follow the view until somebody acts on one: that one stays as it was. Returns them all."""
     stored = list(_alerts(call))
     waiting = {(row.cause, row.episode): row for row in stored if _is_open(row)}
-    fresh = _beside([row for row in stored if not _is_open(row)], causes, spec)
-    gone = [row.pk for key, row in waiting.items() if key not in fresh]
-    changed = {row.pk: fresh[key] for key, row in waiting.items() if fresh.get(key, _told(row)) != _told(row)}
-    new = [key for key in fresh if key not in waiting]
+    kept = [row for row in stored if not _is_open(row)]
+    fresh = _beside(kept, causes, spec)
+    rows = {
+        key: Alert(call=call, cause=key[0], episode=key[1], **_alert_fields(c)) for key, c in fresh.items()
+    }
+    gone = [row.pk for key, row in waiting.items() if key not in rows]
+    changed = {
+        row.pk: _told(rows[key])
+        for key, row in waiting.items()
+        if key in rows and _told(rows[key]) != _told(row)
+    }
+    new = [row for key, row in rows.items() if key not in waiting]
     if not (gone or changed or new):
         return wire.alert_docs(stored)
     # Somebody may be acting on one just now: the database decides whether it is still open.
@@ -230,23 +239,24 @@ def _write_alerts(call: Call, causes: Sequence[t.AlertCause], spec: RubricSpec) 
     still_open.filter(pk__in=gone).delete()
     for pk, fields in changed.items():
         still_open.filter(pk=pk).update(**fields)
-    rows = [Alert(call=call, cause=cause, episode=n, **fresh[cause, n]) for cause, n in new]
-    Alert.objects.bulk_create(rows, ignore_conflicts=True)
-    webhooks.alerts_raised(call, rows)
+    Alert.objects.bulk_create(new, ignore_conflicts=True)
+    # Numbers move up where an alert is withdrawn, so what is new to others is told by its time.
+    untold = [key for key, c in fresh.items() if not any(_is_of(row, c, spec) for row in waiting.values())]
+    webhooks.alerts_raised(call, [rows[key] for key in untold])
     return wire.alert_docs(_alerts(call))
 
 
 def _beside(
     kept: Sequence[Alert], causes: Sequence[t.AlertCause], spec: RubricSpec
-) -> dict[Key, dict[str, Any]]:
+) -> dict[Key, t.AlertCause]:
     """The causes that are none of those somebody acted on, numbered in the order of time beside them."""
-    out: dict[Key, dict[str, Any]] = {}
+    out: dict[Key, t.AlertCause] = {}
     taken = {(row.cause, row.episode) for row in kept}
     for cause in sorted(causes, key=lambda c: (c.t_ms, c.cause)):
         if any(_is_of(row, cause, spec) for row in kept):
             continue
         n = next(n for n in count(1) if (cause.cause, n) not in taken and (cause.cause, n) not in out)
-        out[cause.cause, n] = _alert_fields(cause)
+        out[cause.cause, n] = cause
     return out
 
 

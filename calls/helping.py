@@ -5,11 +5,12 @@ Each writes one row and tells the open pages on commit. Rights are the caller's 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -39,10 +40,26 @@ def acknowledge(alert: Alert, user: User) -> None:
 
 
 def resolve(alert: Alert, user: User, words: str = "") -> None:
-    """It is dealt with; `words` say how (up to 200 characters)."""
+    """It is dealt with; `words` say how (up to 200 characters). Said twice, the first one stays: BadRequest
+    to whoever had words for it."""
     said = text(words, 200, _("What was done"), empty=True)
-    acknowledge(alert, user)
-    _change(alert, resolved_at=None)(resolved_at=timezone.now(), resolved_by=user, resolution=said)
+    with transaction.atomic():
+        call = locked_call(alert.call)
+        if said:
+            _words_may_stand(call, _("Resolve it without words."))
+            before = alerts_of(call).get(pk=alert.pk)
+            if before.resolved_at is not None:
+                by = before.resolved_by or _("Somebody")
+                raise BadRequest(_("%s has resolved it already. Write a note instead.") % by)
+        acknowledge(alert, user)
+        _change(alert, resolved_at=None)(resolved_at=timezone.now(), resolved_by=user, resolution=said)
+
+
+def _words_may_stand(call: Call, instead: str) -> None:
+    """What people write goes with the call's words: after those it would stay behind."""
+    if "transcript" in call.purged:
+        gone = _("The words of this call were deleted, so nothing can be written about it any more.")
+        raise BadRequest(f"{gone} {instead}".strip())
 
 
 def _change(alert: Alert, **still: Any) -> Any:
@@ -55,12 +72,11 @@ def _change(alert: Alert, **still: Any) -> Any:
             locked = locked_call(call)
             if not Alert.objects.filter(pk=alert.pk, **still).update(**values):
                 return
-            rows = Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
-            docs = wire.alert_docs(rows)
+            rows = alerts_of(call)
             if "resolved_at" in values:
                 webhooks.alert_resolved(locked, next(row for row in rows if row.pk == alert.pk))
+            docs = retile_alerts(locked, rows)
             _tell(call, {"type": "alerts", "alerts": docs}, agent=False)
-            retile(locked, **wire.alert_marks(docs))
 
     return change
 
@@ -94,6 +110,7 @@ def write_note(call: Call, author: User, words: str, t_ms: object = None) -> Not
     if t_ms is not None and (isinstance(t_ms, bool) or not isinstance(t_ms, int) or not 0 <= t_ms < 2**53):
         raise BadRequest(f"t_ms must be milliseconds into the call, not {t_ms!r}.")
     with transaction.atomic():
+        _words_may_stand(locked_call(call), "")
         row = Note.objects.create(call=call, author=author, text=said, t_ms=t_ms)
         _tell(call, {"type": "remark", "remark": wire.note_doc(row)}, agent=False)
     return row
@@ -265,6 +282,17 @@ def retile(call: Call, **changes: Any) -> None:
     if "status" in call.tile:
         messages = derived.tile_messages(call, urgent=True)
         transaction.on_commit(lambda: push.publish(messages))
+
+
+def alerts_of(call: Call) -> QuerySet[Alert]:
+    return Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
+
+
+def retile_alerts(call: Call, rows: Iterable[Alert]) -> list[wire.Doc]:
+    """Say in a locked call's tile what is open and who looks after what; the alerts as pages show them."""
+    docs = wire.alert_docs(rows)
+    retile(call, **wire.alert_marks(docs))
+    return docs
 
 
 def _tell(call: Call, event: dict[str, Any], *, agent: bool = True) -> None:

@@ -119,7 +119,7 @@ def show(
     """
     if not candidates or caller_speaks or not call.is_live or call.is_recording or call.agent_id is None:
         return None
-    if call.is_one_sided:  # what it asks for may have been said, unheard
+    if call.is_one_sided or call.is_withheld:  # what it asks for may have been said, unheard
         return None
     newest = max(candidates, key=lambda c: c.t_ms)
     if not is_fresh(newest, turns, call.media_ms) or not policy.current().cues:
@@ -130,7 +130,7 @@ def show(
     chosen = kept_within(choices, limits(spec))
     if choices.muted or len(before) >= chosen["per_call"]:
         return None
-    if before and newest.t_ms - before[-1].t_ms < chosen["every_s"] * 1000:
+    if before and call.media_ms - before[-1].shown_ms < chosen["every_s"] * 1000:
         return None
     row, made = ShownNudge.objects.get_or_create(
         call=call,
@@ -138,6 +138,7 @@ def show(
         t_ms=newest.t_ms,
         defaults={
             "agent_id": call.agent_id,
+            "shown_ms": call.media_ms,
             "state": str(newest.state),
             "missing": str(newest.missing),
             "cue": newest.cue,

@@ -303,7 +303,7 @@ def record_scores(batch: Sequence[Scored], engine: str = "") -> None:
                     (f"call.{call.pk}", {"type": "turn", "turn": wire.turn_doc(turn)}) for turn in heard.turns
                 ]
             if item in due:
-                pieces[item.call_id].caller_speaks = heard is not None and heard.speaks(t.Channel.CUSTOMER)
+                pieces[item.call_id].caller_speaks = heard is None or heard.speaks(t.Channel.CUSTOMER)
                 pieces[item.call_id].agent_ms = heard.turn_ms(t.Channel.AGENT) if heard else 0
                 messages += write_view(call, pieces[item.call_id], close=item.close)
             else:

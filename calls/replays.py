@@ -32,7 +32,7 @@ class Heard:
     turns: Sequence[t.Turn]
     voice: Sequence[t.VoiceState]
     speech: Sequence[t.Speech]
-    paused: Sequence[tuple[int, int]] = ()
+    unheard: Sequence[tuple[int, int]] = ()
     """Stretches in ms that the phone system kept from us."""
 
 
@@ -105,7 +105,7 @@ def replay(calls: Iterable[Heard], before: RubricSpec, after: RubricSpec) -> Rep
 def seen(call: Heard, spec: RubricSpec) -> Seen:
     found = view(
         call.turns, call.voice, call.speech, spec,
-        now_ms=call.media_ms, closed=True, paused=call.paused,
+        now_ms=call.media_ms, closed=True, unheard=call.unheard,
     )  # fmt: skip
     return Seen(
         empathy=found.empathy,
@@ -153,6 +153,6 @@ def heard(calls: Sequence[Call]) -> list[Heard]:
     pieces = load_pieces([str(call.pk) for call in calls])
     found = ((call, pieces[str(call.pk)]) for call in calls)
     return [
-        Heard(str(call.pk), call.media_ms, p.turns, p.voice, p.speech, stretches(p.paused))
+        Heard(str(call.pk), call.media_ms, p.turns, p.voice, p.speech, stretches(p.unheard))
         for call, p in found
     ]

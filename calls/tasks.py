@@ -124,7 +124,8 @@ def read_given() -> int:
         if call is None or call.is_withheld or "transcript" in call.purged:
             transcripts.drop(ledger(), call_id)
         elif unread := (owed := transcripts.silenced(ledger(), owed, call.pauses)).unread:
-            heard = CallHeard(call_id, (), tuple(engine().read_given(unread)), (), (), {})
+            speaking = tuple(ledger().load_state(call_id, channel) for channel in Channel)
+            heard = CallHeard(call_id, speaking, tuple(engine().read_given(unread)), (), (), {})
             over = call.status != CallStatus.LIVE
             record.record_scores([Scored(call_id, heard, {}, {}, close=over)], engine().version)
             transcripts.settle(ledger(), owed)

@@ -39,19 +39,18 @@ class Refused(ValueError):
 
 
 def alerts_raised(call: Call, alerts: Sequence[Alert]) -> None:
-    """Inside the transaction that wrote them. One episode is told once, however often it is written."""
+    """Inside the transaction that wrote them. What is raised once is told once, however often it is written;
+    what is raised again after it was withdrawn, for something said later, is told again."""
     for hook in _hooks(call, HookEvent.ALERT_RAISED) if alerts else ():
-        _put(hook, call, HookEvent.ALERT_RAISED, {_key(a): alert_body(call, a) for a in alerts})
+        bodies = {f"{a.cause}@{a.t_ms}": alert_body(call, a) for a in alerts}
+        _put(hook, call, HookEvent.ALERT_RAISED, bodies)
 
 
 def alert_resolved(call: Call, alert: Alert) -> None:
     for hook in _hooks(call, HookEvent.ALERT_RESOLVED):
-        _put(hook, call, HookEvent.ALERT_RESOLVED, {_key(alert): alert_body(call, alert)})
-
-
-def _key(alert: Alert) -> str:
-    """A first episode's is its cause alone, as it was before there were others."""
-    return alert.cause if alert.episode == 1 else f"{alert.cause}#{alert.episode}"
+        # A first episode's key is its cause alone, as it was before there were others.
+        key = alert.cause if alert.episode == 1 else f"{alert.cause}#{alert.episode}"
+        _put(hook, call, HookEvent.ALERT_RESOLVED, {key: alert_body(call, alert)})
 
 
 def call_finished(call: Call) -> None:

@@ -83,18 +83,18 @@ def talk_pattern(
     rules: TimingRules,
     now_ms: int,
     closed: bool,
-    paused: Sequence[tuple[int, int]] = (),
+    unheard: Sequence[tuple[int, int]] = (),
 ) -> TalkPattern:
     """Timing so far; where voice activity is missing, the turns' own times stand in.
 
-    `paused`: stretches (start, end) in ms that the phone system kept from us; they are nobody's silence.
+    `unheard`: stretches (start, end) in ms of which we know nothing; they are nobody's silence.
     """
     heard: Sequence[Speech | Turn] = speech or turns
     customer = joined(heard, Channel.CUSTOMER, rules.join_gap_ms)
     agent = joined(heard, Channel.AGENT, rules.join_gap_ms)
     overlap_ms, takings = overlaps(customer, agent, rules.floor_taking_ms)
     _, caller_takings = overlaps(agent, customer, rules.floor_taking_ms)
-    gaps = silences([*customer, *agent, *paused], None if closed else now_ms)
+    gaps = silences([*customer, *agent, *unheard], None if closed else now_ms)
     long = tuple(gap for gap in gaps if gap.end_ms - gap.start_ms > rules.silence_ms)
     held = [gap for gap in long if is_announced(gap, turns, rules)]
     customer_ms, agent_ms = total_ms(customer), total_ms(agent)

@@ -282,18 +282,19 @@ def after_faults(
 ) -> Iterator[Opening]:
     """A long silence, or cutting in on an upset caller, each has its own cue."""
     moments = {"silence": "silence", "interrupting": "interrupted"}
-    ends = [e.end_ms for e in talk]
+    agent = [e for e in talk if e.channel is Channel.AGENT]
     caller = [e for e in talk if e.channel is Channel.CUSTOMER]
     for fault in faults:
         point = felt.at(fault.t_ms) if fault.kind in moments else None
         if point is None or point.state not in DISTRESS:
             continue
-        t_ms = fault.t_ms
+        t_ms, shown = fault.t_ms, set[str]()
         if fault.kind == "interrupting":  # wait until the agent has stopped
-            after = bisect_right(ends, t_ms)
-            t_ms = ends[after] if after < len(ends) else t_ms
+            over = next((e for e in agent if e.end_ms > t_ms), None)
+            if over is not None:
+                t_ms, shown = over.end_ms, behaviours_of(over, rubric)
         said = next((text_of(e) for e in reversed(caller) if e.start_ms < t_ms), "")
-        yield Opening(t_ms, moments[fault.kind], point.state, frozenset(), said=said)
+        yield Opening(t_ms, moments[fault.kind], point.state, frozenset(shown), said=said)
 
 
 def agent_speaks(pattern: TalkPattern, t_ms: int) -> bool:

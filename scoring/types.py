@@ -193,19 +193,24 @@ class StreamState:
     keep_from_index: int = 0
     """Audio from this hop on is needed again (open turn, voice window, VAD context)."""
     detail: Mapping[str, object] = field(default_factory=dict)
-    """The segmenter's own state; only `scoring` reads it."""
+    """What the engine remembers; only `scoring` reads it. "ear" is the segmenter's (`listen.Segmenter`)."""
+
+    @property
+    def _ear(self) -> Mapping[str, object]:
+        ear = self.detail.get("ear")
+        return ear if isinstance(ear, Mapping) else {}
 
     @property
     def speaking(self) -> bool:
         """A stretch of speech is open at the end of what was heard."""
-        return self.detail.get("stretch") is not None
+        return self._ear.get("stretch") is not None
 
     @property
     def turn_ms(self) -> int:
         """How long the open turn has lasted, whose words nobody knows yet; 0 where none is open. One that
         goes on from a forced cut is as old as can be."""
-        first = 0 if self.detail.get("joined") else self.detail.get("turn")
-        is_open = self.detail.get("turn") is not None
+        first = 0 if self._ear.get("joined") else self._ear.get("turn")
+        is_open = self._ear.get("turn") is not None
         return self.next_index * HOP_MS - first * FRAME_MS if is_open and isinstance(first, int) else 0
 
 

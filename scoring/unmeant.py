@@ -33,7 +33,7 @@ _PATTERNS = tuple(
         rf"\bit'?s not (?:that|because|like) (?:i'm|i am|we're)\s+{_FELT}{_TAIL}",
         rf"\bi (?:wouldn't|don't want to|can't|won't) say (?:that )?(?:i'm|i am|it's)?\s*{_FELT}{_TAIL}",
         r"(?:\b(?:i|we)(?:'m| am|'re| are| was| were)\s+)?"
-        rf"(?:\b(?:not|never|hardly|no longer|(?:was|were|is|are|am|ai)n't)\b)\s*{_FELT}{_TAIL}",
+        rf"(?:\b(?:not|never(?! so\b)|hardly|no longer|(?:was|were|is|are|am|ai)n't)\b)\s*{_FELT}{_TAIL}",
         r"\bi(?:'m| am) afraid,?\s+(?=(?:not|so)\b|(?:i|we)'ve\s+(?:lost|mislaid|misplaced|forgotten|only)\b"
         r"|(?:i|we)\s+(?:don't|do not|can't|cannot|haven't|didn't|couldn't|need|must|only|missed|forgot)\b)",
         rf"\b(?:i|we) (?:was|were|got|felt|used to be)\s+{_FELT}{_UNTIL_BUT}(?={_FINE})",

@@ -50,13 +50,13 @@ def view(
     now_ms: int,
     closed: bool,
     wanted: Wanted = ANY_CUE,
-    paused: Sequence[tuple[int, int]] = (),
+    unheard: Sequence[tuple[int, int]] = (),
     fitted: OutlookFit | None = None,
 ) -> CallView:
     """The call so far. Pieces may come in any order and more than once (by their keys).
 
-    `wanted`: which cues there may be, and which were shown. `paused`: stretches (start, end) in ms that the
-    phone system kept from us. `fitted`: the outlook by the site's own outcomes.
+    `wanted`: which cues there may be, and which were shown. `unheard`: stretches (start, end) in ms of which
+    we know nothing: lost, paused, withheld. `fitted`: the outlook by the site's own outcomes.
     """
     said = unique_turns(turns)
     windows = unique_windows(voice)
@@ -64,7 +64,7 @@ def view(
     felt = trace(said, windows, rubric.fusion)
     # Somebody may have begun to speak without our knowing: no silence is known to reach up to now.
     quiet_until_ms = now_ms - UNTOLD_MS if stretches else now_ms
-    pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, closed, paused)
+    pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, closed, unheard)
     talk = exchanges(said, rubric.timing)
     empathy = track(talk, felt, pattern, rubric, now_ms, closed)
     quiet = [s for s in pattern.silences if not is_announced(s, said, rubric.timing)]

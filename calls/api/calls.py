@@ -17,6 +17,7 @@ from rest_framework.views import APIView
 from calls import access, helping, reviewing, wire
 from calls.api import shapes
 from calls.api.pages import Asked, Pages, Time, only_known
+from calls.api.problems import Conflict
 from calls.api.rights import LOCKED, is_locked, person
 from calls.choices import RISKS, CallStatus, LookKind, Scope
 from calls.models import Alert, Call, Turn, User
@@ -212,5 +213,8 @@ class Resolve(_Act):
         alert = self.answerable()
         said = shapes.ResolutionShape(data=request.data)
         said.is_valid(raise_exception=True)
-        helping.resolve(alert, person(request), said.validated_data["resolution"])
+        try:
+            helping.resolve(alert, person(request), said.validated_data["resolution"])
+        except helping.BadRequest as wrong:
+            raise Conflict(str(wrong)) from None
         return Response(self.get_serializer(self.get_object()).data)

@@ -26,6 +26,7 @@ class ShownNudge(models.Model):
     phrases = models.JSONField(default=list)
     solution = models.CharField(max_length=200, blank=True, default="")
     link = models.CharField(max_length=300, blank=True, default="")
+    shown_ms = models.PositiveBigIntegerField(help_text="Into the call, when it came to the screen.")
     shown_at = models.DateTimeField(auto_now_add=True)
     verdict = models.CharField(max_length=12, choices=Verdict.choices, blank=True)
     verdict_at = models.DateTimeField(null=True, blank=True)

@@ -19,7 +19,6 @@ from django.views.decorators.http import require_safe
 
 from calls import access, reviewing, wire
 from calls.models import Alert, User
-from calls.models.rubrics import rubric_version_for
 from calls.views.call import alert_paint
 from calls.views.people import day
 from scoring.alerts import kind_of
@@ -123,8 +122,7 @@ def fitting(
 def causes_for(user: User, asked: str) -> list[tuple[str, str]]:
     """(cause, kind in words) that the rubrics of the user's teams can raise now, and the one asked for."""
     causes: dict[str, str] = {}
-    specs = {v.pk: v for v in (rubric_version_for(team.pk) for team in access.visible_teams(user))}
-    for version in specs.values():
+    for version in access.in_force(access.visible_teams(user)):
         spec = version.as_spec()
         for cause in (*ALERT_CAUSES, *(rule.id for rule in spec.alerting.lasting)):
             causes.setdefault(cause, kind_of(cause, spec))

@@ -37,7 +37,7 @@ def calls(request: HttpRequest) -> HttpResponse:
         try:
             if name in request.GET:
                 places[name] = finding.Place.read(request.GET[name])
-        except ValueError:
+        except (ValueError, OverflowError):  # the first of all days, in a zone where it is the day before
             troubles.append(
                 (gettext("Page"), gettext("This address names no page of the list: begin at its first."))
             )

@@ -18,7 +18,6 @@ from django.views.decorators.cache import never_cache
 from calls import access, nudging
 from calls.choices import Verdict
 from calls.models import RubricVersion, ShownNudge
-from calls.models.rubrics import rubric_version_for
 from calls.views.paint import look_of_rule
 from scoring.nudges import RulePrecision
 from scoring.rubric import NudgeRule
@@ -45,9 +44,8 @@ def cues(request: HttpRequest) -> HttpResponse:
     if not access.may_see_floor(request.user):
         raise Http404("No ledger.")
     teams = access.visible_teams(request.user)
-    versions = {v.pk: v for v in (rubric_version_for(team.pk) for team in teams)}
-    ledgers = [ledger(version, [team.pk for team in teams]) for version in versions.values()]
-    return render(request, "cues/cues.html", {"section": "cues", "ledgers": ledgers})
+    ledgers = [ledger(version, [team.pk for team in teams]) for version in access.in_force(teams)]
+    return render(request, "cues/cues.html", {"section": "cues", "ledgers": ledgers, "teams": teams})
 
 
 def ledger(version: RubricVersion, teams: list[int]) -> dict[str, Any]:

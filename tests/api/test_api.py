@@ -117,6 +117,8 @@ def test_an_alert_is_taken_and_resolved(as_token: As, alice: User, bob: User, fi
     bad = client.post(f"/api/v1/alerts/{alert.pk}/resolve", {"resolution": "x" * 201}, "application/json")
     assert bad.status_code == 400 and "resolution" in bad.json()["errors"]
     assert client.post(f"/api/v1/alerts/{alert.pk}/resolve", "{", "application/json").status_code == 400
+    late = client.post(f"/api/v1/alerts/{alert.pk}/resolve", {"resolution": "by letter"}, "application/json")
+    assert late.status_code == 409 and "Alice Moreau has resolved it already" in late.json()["detail"]
     assert as_token(bob).post(f"/api/v1/alerts/{alert.pk}/resolve").status_code == 403
 
 

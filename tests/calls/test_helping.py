@@ -60,6 +60,32 @@ def test_an_alert_is_acknowledged_once_and_resolved_with_words(
     )
 
 
+def test_of_two_who_resolve_the_second_keeps_their_words(call: Call, alice: User) -> None:
+    alert = Alert.objects.create(call=call, cause="escalation", t_ms=1000, title="x", severity="help")
+    other = User.objects.create(username="other", role="supervisor")
+    helping.resolve(alert, alice, "called back")
+    with pytest.raises(helping.BadRequest, match="Alice Moreau has resolved it already"):
+        helping.resolve(alert, other, "sent a letter")
+    helping.resolve(alert, other)
+    alert.refresh_from_db()
+    assert (alert.resolved_by, alert.resolution) == (alice, "called back")
+
+
+def test_nothing_is_written_about_a_call_whose_words_are_gone(call: Call, alice: User) -> None:
+    """It would stay behind: of a call that was purged nobody looks for words again."""
+    alert = Alert.objects.create(call=call, cause="escalation", t_ms=1000, title="x", severity="help")
+    Call.objects.update(purged={"transcript": "2026-01-01T00:00:00+00:00"})
+    with pytest.raises(helping.BadRequest, match="were deleted"):
+        helping.write_note(call, alice, "He said 4111")
+    with pytest.raises(helping.BadRequest, match="were deleted.* without words"):
+        helping.resolve(alert, alice, "He said 4111")
+    alert.refresh_from_db()
+    assert not call.remarks.exists() and alert.acknowledged_at is None
+    helping.resolve(alert, alice)
+    alert.refresh_from_db()
+    assert alert.resolved_by == alice and not alert.resolution
+
+
 def test_an_alert_acted_on_stays_when_its_cause_goes(call: Call, alice: User) -> None:
     alert = Alert.objects.create(call=call, cause="made-up", t_ms=1000, title="x", severity="help")
     helping.acknowledge(alert, alice)

@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from calls import auditing, helping, leaving, people, policy, reviewing, tokens, trends
 from calls.choices import Did, Role
-from calls.models import AgentWeek, Call, Change, Delivery, NudgeChoices, Policy, User, Webhook
+from calls.models import AgentWeek, Alert, Call, Change, Delivery, NudgeChoices, Policy, User, Webhook
 from tests.calls.test_policy import everywhere, tell
 
 pytestmark = pytest.mark.django_db
@@ -43,10 +43,14 @@ def lived(call: Call, person: User, dana: User, alice: User) -> None:
         "agent": str(person),
         "initials": "QF",
         "followers": [{"id": str(person.pk), "name": str(person)}],
+        "helpers": [str(alice), str(person)],
     }
     call.notes = [*call.notes, f"The source named agent {person.username!r}, who is not on this team."]
     call.final = (call.final or {}) | {"empathy": 40.0}
     call.save()
+    for n, helper in enumerate((alice, person)):
+        alert = Alert.objects.create(call=call, cause=f"x{n}", t_ms=n, title="x", severity="help")
+        helping.acknowledge(alert, helper)
     trends.learn(call.pk)
     form = people.PersonForm(
         {**people.values(person), "team": person.team_id, "supervises": [], "last_name": "Quillon-F"},
@@ -90,6 +94,7 @@ def test_no_name_is_left_and_the_numbers_stay(
     assert weeks and list(AgentWeek.objects.values_list("agent", "metric", "n", "total")) == weeks
     call.refresh_from_db()
     assert call.agent == quillon and call.tile["agent"] == str(quillon)
+    assert call.tile["helpers"] == [str(alice), str(quillon)]
     assert Change.objects.count() == lines + 1
     last = Change.objects.first()
     assert last is not None and (last.did, last.actor, last.subject) == (

@@ -11,6 +11,7 @@ import pytest
 from django.utils import timezone
 
 from calls import helping, live, nudging, record
+from calls.choices import Outcome
 from calls.models import Call, NudgeChoices, RubricVersion, ShownNudge
 from calls.views.cues import ledger
 from scoring.types import Channel, Turn
@@ -173,6 +174,43 @@ def test_two_cues_are_spaced_as_the_agent_wants(make_call: Make) -> None:
     assert ShownNudge.objects.count() == 1
 
 
+def test_two_cues_are_spaced_as_they_come_to_the_screen(make_call: Make) -> None:
+    """The first waited for the end of an answer: the 45 s begin then, not when the caller had stopped."""
+    call = make_call("CA1")
+    hear(call, upset(), replace(agent(3000, courtesy=0.9), end_ms=20_000), until_s=42)
+    [first] = ShownNudge.objects.all()
+    assert (first.t_ms, first.shown_ms) == (2500, 21_000)
+    hear(call, upset(50_000), until_s=106, since_s=42)
+    assert ShownNudge.objects.count() == 1
+    hear(call, upset(66_000), until_s=138, since_s=106)
+    assert [row.shown_ms for row in ShownNudge.objects.all()] == [21_000, 69_000]
+
+
+@pytest.mark.parametrize("letter", [Outcome.LOST, Outcome.FAILED, Outcome.SKIPPED, Outcome.WITHHELD])
+def test_what_nobody_heard_is_no_silence_of_the_agents(make_call: Make, letter: Outcome) -> None:
+    """No cue and no alert about it, and it costs no points."""
+    scores = []
+    for outcome in (Outcome.PAUSED, letter):
+        call = make_call(f"CA-{outcome}")
+        hear(call, customer(0), agent(3000), until_s=12)
+        cues, alerts = call.shown_nudges.count(), call.alerts.count()
+        for since in range(12, 90, 4):
+            lost = {(channel, n): outcome for channel in Channel for n in range(since, since + 4)}
+            record.record_scores([record.Scored(str(call.pk), None, lost, dict.fromkeys(Channel, since + 4))])
+        assert (call.shown_nudges.count(), call.alerts.count()) == (cues, alerts)
+        hear(call, customer(46_000), until_s=108, since_s=90)
+        scores.append(hear(call, until_s=108, since_s=108, close=True).final)
+    assert scores[0] and scores[1]
+    assert scores[0]["components"] == scores[1]["components"] and not scores[1]["timing"]["dead_air_ms"]
+
+
+def test_none_once_the_caller_objected(make_call: Make) -> None:
+    call = make_call("CA1")
+    Call.objects.update(opted_out_at=timezone.now())
+    hear(call, upset(), until_s=4)
+    assert not ShownNudge.objects.exists()
+
+
 @pytest.mark.parametrize(("answer", "taken"), [({"reassure": 0.9}, True), ({"courtesy": 0.9}, False)])
 def test_taken_is_what_was_heard_next(make_call: Make, answer: dict[str, float], taken: bool) -> None:
     call = make_call("CA1")
@@ -192,7 +230,7 @@ def test_a_rule_that_agents_find_wrong_switches_itself_off(make_call: Make) -> N
     for n in range(12):
         ShownNudge.objects.create(
             call=call, agent=call.agent, rule=shown.rule, t_ms=100_000 + n, state="anxiety", missing="reassure",
-            cue="x", verdict="wrong", verdict_at=timezone.now(),
+            cue="x", shown_ms=100_000 + n, verdict="wrong", verdict_at=timezone.now(),
         )  # fmt: skip
     nudging._precision.clear()
     other = make_call("CA2")
@@ -207,7 +245,7 @@ def said_while(call: Call, hops: range, channel: Channel, *turns: Turn, **detail
     """Hops heard at whose end a channel's segmenter stands as `detail` says."""
     piece = scored(str(call.pk), *turns, hops=hops)
     assert piece.heard is not None
-    stream = replace(next(s for s in piece.heard.streams if s.channel is channel), detail=detail)
+    stream = replace(next(s for s in piece.heard.streams if s.channel is channel), detail={"ear": detail})
     record.record_scores([replace(piece, heard=replace(piece.heard, streams=(stream,)))])
 
 
@@ -271,7 +309,7 @@ def test_no_cue_while_the_caller_goes_on(make_call: Make) -> None:
     call = make_call("CA1")
     breath = scored(str(call.pk), upset(), hops=range(0, 5))
     assert breath.heard is not None
-    going_on = replace(breath.heard.streams[0], channel=Channel.CUSTOMER, detail={"stretch": 140})
+    going_on = replace(breath.heard.streams[0], channel=Channel.CUSTOMER, detail={"ear": {"stretch": 140}})
     record.record_scores([replace(breath, heard=replace(breath.heard, streams=(going_on,)))])
     assert not ShownNudge.objects.exists()
     hear(call, until_s=6, since_s=5)

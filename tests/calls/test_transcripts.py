@@ -135,6 +135,18 @@ def test_words_by_api_while_the_call_runs(told_call: Call, alice: User) -> None:
     assert "four one" not in stored
 
 
+def test_words_come_late_and_no_cue_comes_over_the_callers_voice(told_call: Call) -> None:
+    """Who speaks now is heard, whoever tells the words."""
+    put(told_call, range(16), loud=16)
+    tasks.score_due()
+    transcripts.put(ledger().client, str(told_call.pk), CALL[:2])
+    tasks.read_given()
+    assert told_call.nudges.exists() and not told_call.shown_nudges.exists(), "the caller speaks"
+    put(told_call, range(16, 20), loud=16)
+    tasks.score_due()
+    assert told_call.shown_nudges.exists()
+
+
 @given(
     order=st.permutations(range(len(CALL))), cuts=st.lists(st.integers(1, 3), max_size=6), again=st.sampled_from(range(6))
 )  # fmt: skip

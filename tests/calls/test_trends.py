@@ -111,10 +111,18 @@ def test_a_call_as_the_product_closes_it(make_call: Callable[..., Call]) -> None
     record.record_scores([scored(str(call.pk), hops=range(8, 16), close=True)], "engine/1 x")
     ShownNudge.objects.all().delete()
     ShownNudge.objects.create(
-        call=call, agent=call.agent, t_ms=1, rule="r", state="frustration", missing="own", cue="x", taken=True
+        call=call,
+        agent=call.agent,
+        t_ms=1,
+        shown_ms=1,
+        rule="r",
+        state="frustration",
+        missing="own",
+        cue="x",
+        taken=True,
     )
     ShownNudge.objects.create(
-        call=call, agent=call.agent, t_ms=2, rule="r", state="frustration", missing="own", cue="x"
+        call=call, agent=call.agent, t_ms=2, shown_ms=2, rule="r", state="frustration", missing="own", cue="x"
     )
     trends.learn(call.pk)
     call.refresh_from_db()

@@ -7,7 +7,7 @@ import json
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -19,10 +19,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from standardwebhooks import Webhook as Receiver
 
-from calls import delivering, helping, outbound, webhooks
+from calls import delivering, helping, outbound, record, webhooks
 from calls.choices import Role
 from calls.models import Alert, Call, Change, Delivery, Team, User, Webhook
+from scoring.types import Cue, Turn
 from tests.api.conftest import finish
+from tests.calls.pieces import customer, scored
 
 pytestmark = pytest.mark.django_db
 EVENTS = ["alert.raised", "alert.resolved", "call.finished"]
@@ -129,6 +131,34 @@ def test_an_event_is_told_once_however_often_it_is_written(
         webhooks.call_finished(call)
         webhooks.alerts_raised(call, [alert for alert in alerts if alert.cause != "escalation-person"])
     assert Delivery.objects.count() == before
+
+
+def test_what_was_withdrawn_and_is_raised_for_something_later_is_told(
+    dana: User, make_call: Callable[..., Call]
+) -> None:
+    """Twice by one turn told again, and once in the very batch that withdraws the first."""
+    webhooks.make(dana, "CRM", URL, EVENTS, None)
+    call_id = str(make_call("CA-again").pk)
+    asks = customer(0, "I want your supervisor")
+    asks = replace(asks, cues=(Cue("escalation", 0.9, 0.9, "supervisor", "rule:escalation-person"),))
+    calm = replace(
+        customer(0, "I want your supervisor to hear how good you were", 0.02), end_ms=4500, cues=()
+    )
+    later, last = (
+        replace(asks, start_ms=200_000, end_ms=202_500),
+        replace(asks, start_ms=600_000, end_ms=602_500),
+    )
+    calm_later = replace(calm, start_ms=200_000, end_ms=204_500)
+
+    def told(*turns: Turn, until: int) -> list[int]:
+        record.record_scores([scored(call_id, *turns, hops=range(until - 2, until))])
+        found = Delivery.objects.filter(kind="alert.raised", body__data__alert__cause="escalation-person")
+        return sorted(row.body["data"]["alert"]["t_ms"] for row in found)
+
+    assert told(asks, until=10) == [2500]
+    assert told(calm, until=20) == [2500]
+    assert told(later, until=410) == told(later, until=412) == [2500, 202_500]
+    assert told(calm_later, last, until=1210) == [2500, 202_500, 602_500]
 
 
 def test_a_team_hears_of_its_own_calls_only(dana: User, travel: Team, make_call: Callable[..., Call]) -> None:

@@ -66,6 +66,19 @@ def test_step_size_changes_nothing(engine: Engine, hops: int) -> None:
     assert collect(engine, hops) == collect(engine, 1)
 
 
+def test_it_says_who_speaks_at_the_end_of_what_was_heard_and_since_when(engine: Engine) -> None:
+    parts = list(engine.hear_recording(CUSTOMER, AGENT, hops_per_step=1))
+    speaks = {channel: [part.speaks(channel) for part in parts] for channel in Channel}
+    assert (
+        speaks[Channel.CUSTOMER][1]
+        and speaks[Channel.CUSTOMER][12]
+        and not any(speaks[Channel.CUSTOMER][19:])
+    )
+    assert not any(speaks[Channel.AGENT][2:6]) and speaks[Channel.AGENT][9]
+    assert abs(parts[9].turn_ms(Channel.AGENT) - 1300) < 200, "since 3.7 s, and it is 5 s"
+    assert not parts[5].turn_ms(Channel.AGENT) and not parts[-1].turn_ms(Channel.CUSTOMER)
+
+
 def test_state_survives_json_between_pieces(engine: Engine) -> None:
     states = {channel: StreamState(channel) for channel in Channel}
     turns = []

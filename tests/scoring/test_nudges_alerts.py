@@ -49,6 +49,24 @@ def test_never_while_the_agent_speaks() -> None:
     assert not view(turns, [], talking, RUBRIC, now_ms=60_000, closed=False).nudges
 
 
+@pytest.mark.parametrize(("over", "cued"), [({"explore": 0.9}, True), ({"understand": 0.9}, False)])
+def test_whoever_cut_in_is_told_so_once_they_have_stopped(over: dict[str, float], cued: bool) -> None:
+    rules = tuple(dataclasses.replace(r, active=r.moment == "interrupted") for r in RUBRIC.nudging.rules)
+    rubric = dataclasses.replace(RUBRIC, nudging=dataclasses.replace(RUBRIC.nudging, rules=rules))
+    said = " ".join(["and then it failed again"] * 4)
+    turns = [
+        Turn(Channel.CUSTOMER, 0, 5000, said, 1.0, states={"frustration": 0.95}),
+        Turn(Channel.AGENT, 5500, 8000, "go on", 1.0, behaviours={"courtesy": 0.9}),
+        Turn(Channel.CUSTOMER, 9000, 20_000, said, 1.0, states={"frustration": 0.95}),
+        Turn(Channel.AGENT, 18_000, 26_000, said, 1.0, behaviours=over),
+    ]
+    speech = [Speech(turn.channel, turn.start_ms, turn.end_ms) for turn in turns]
+    before = view(turns[:3], [], speech[:3], rubric, now_ms=25_000, closed=False)
+    after = view(turns, [], speech, rubric, now_ms=28_000, closed=False)
+    assert not before.nudges
+    assert [(n.rule, n.t_ms) for n in after.nudges] == [("frustration-interrupted", 26_000)] * cued
+
+
 def test_cues_fade_for_an_agent_who_answers_well() -> None:
     good = (
         "agent",
@@ -149,6 +167,18 @@ def test_a_long_silence_after_distress_is_an_alert_unless_announced() -> None:
     assert "silence" in [a.cause for a in seen([ANGRY, ("agent", "right so")], later_ms=31_000).alerts]
     waiting = seen([ANGRY, ("agent", "let me check that for you please bear with me")], later_ms=31_000)
     assert "silence" not in [a.cause for a in waiting.alerts]
+
+
+def test_what_nobody_heard_was_not_silence() -> None:
+    turns = turns_of([ANGRY, ("agent", "what is your zip code")])
+    end = turns[-1].end_ms
+    later = dataclasses.replace(turns[0], start_ms=end + 60_000, end_ms=end + 62_000)
+    quiet, unheard = (
+        view([*turns, later], [], [], RUBRIC, now_ms=later.end_ms, closed=True, unheard=stretches)
+        for stretches in ((), [(end, end + 30_000), (end + 30_000, end + 60_000)])
+    )
+    assert "silence" in {a.cause for a in quiet.alerts} and quiet.timing.dead_air_ms == 60_000
+    assert "silence" not in {a.cause for a in unheard.alerts} and not unheard.timing.dead_air_ms
 
 
 def test_a_recovered_call_has_no_alarm_left() -> None:

@@ -31,6 +31,7 @@ def test_feelings_that_are_not_the_callers_now_are_set_aside(said: str, left: st
         "I'm afraid I'll lose the house",
         "I was so worried and it is worse now",
         "my wife is terrified",
+        "I was never so angry in my life",
         "I'm so scared",
         "I have not lost the card",
         "why is nobody worried about this",

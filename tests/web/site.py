@@ -29,7 +29,7 @@ from django.views.i18n import JavaScriptCatalog  # noqa: E402
 
 from calls import wire  # noqa: E402
 from calls.changes import Held  # noqa: E402
-from calls.consumers import FLUSH_S, PULSE_S  # noqa: E402
+from calls.consumers import FLUSH_S, PULSE_S, URGENT_S  # noqa: E402
 from calls.views.call import call_context  # noqa: E402
 from calls.views.me import me_context  # noqa: E402
 from calls.views.paint import LOOK, floor_paint  # noqa: E402
@@ -38,7 +38,10 @@ from empathy_dash import urls as product  # noqa: E402
 from tests.web import made_up  # noqa: E402
 
 TILES = int(os.environ.get("TILES", "12"))
-PULSE_EVERY = round(PULSE_S / FLUSH_S)
+URGENT = bool(os.environ.get("URGENT"))
+"""Every tick brings what should not wait, so that ticks come as fast as they may."""
+EVERY_S = URGENT_S if URGENT else FLUSH_S
+PULSE_EVERY = round(PULSE_S / EVERY_S)
 
 
 class Person(SimpleNamespace):
@@ -118,7 +121,7 @@ def document(address: str) -> made_up.Doc:
 
 
 async def socket(scope: Any, receive: Any, send: Any) -> None:
-    """A snapshot, then made-up events each second, until the page goes."""
+    """A snapshot, then made-up events every EVERY_S, until the page goes."""
     await receive()
     await send({"type": "websocket.accept"})
     say = lambda message: send({"type": "websocket.send", "text": orjson.dumps(message).decode()})  # noqa: E731
@@ -137,7 +140,7 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
 
     gone = asyncio.create_task(until_gone())
     while not gone.done():
-        await asyncio.wait({gone}, timeout=1.0)
+        await asyncio.wait({gone}, timeout=EVERY_S)
         now = datetime.now(UTC)
         if held:
             events = made_up.next_floor_events(doc, now, dice)
@@ -149,7 +152,7 @@ async def socket(scope: Any, receive: Any, send: Any) -> None:
         else:
             events = [] if ended else made_up.next_call_events(doc, now, dice)
         if not gone.done():
-            await say({"type": "events", "from": seq, "seq": seq + 1, "events": events})
+            await say({"type": "events", "from": seq, "seq": seq + 1, "urgent": URGENT, "events": events})
             if seq % PULSE_EVERY == 0:
                 await say({"type": "tick", "now": now.isoformat()})
         seq += 1

@@ -432,7 +432,7 @@ def helped_call(full_call: Call, alice: User, bob: User) -> Call:
     ]  # fmt: skip
     for rule, state, missing, cue, t_ms, verdict, taken, recovered_ms in rows:
         ShownNudge.objects.create(
-            call=full_call, agent=bob, rule=rule, state=state, missing=missing, cue=cue, t_ms=t_ms,
+            call=full_call, agent=bob, rule=rule, state=state, missing=missing, cue=cue, t_ms=t_ms, shown_ms=t_ms,
             verdict=verdict, taken=taken, recovered_ms=recovered_ms,
         )  # fmt: skip
     add = lambda **fields: Alert.objects.create(call=full_call, **fields)  # noqa: E731

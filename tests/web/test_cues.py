@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from calls import nudging
 from calls.choices import Role
-from calls.models import Call, RubricVersion, ShownNudge, User
+from calls.models import Call, RubricVersion, ShownNudge, Team, User
 from calls.views.cues import ledger, share
 
 Open = Callable[..., Any]
@@ -23,7 +23,7 @@ def fill(call: Call, verdict: str = "helpful", n: int = 6) -> str:
     rule = RubricVersion.objects.get(pk=call.rubric_version_id).as_spec().nudging.rules[0]
     for at in range(n):
         ShownNudge.objects.create(
-            call=call, agent=call.agent, rule=rule.id, t_ms=at * 60_000, state=rule.state, missing=rule.missing,
+            call=call, agent=call.agent, rule=rule.id, t_ms=at * 60_000, shown_ms=at * 60_000, state=rule.state, missing=rule.missing,
             cue=rule.cue, verdict=verdict, verdict_at=timezone.now(), taken=at % 2 == 0,
             recovered_ms=9000 if at % 2 == 0 else None,
         )  # fmt: skip
@@ -52,6 +52,17 @@ def test_what_became_of_the_cues(make_call: Callable[..., Call]) -> None:
     )
     assert found["shown"] == 8 and not found["elsewhere"] and not found["off"]
     assert ledger(version, [])["shown"] == 0
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("path", ["/cues/", "/alerts/", "/floor/", "/calls/", "/rubrics/"])
+def test_a_page_opens_before_any_rubric_was_published(client: Client, path: str) -> None:
+    boss = User.objects.create(username="boss", role="supervisor")
+    boss.supervises.add(Team.objects.create(name="New"))
+    client.force_login(boss)
+    page = client.get(path)
+    assert page.status_code == 200
+    assert path != "/cues/" or "No rubric is published yet" in page.content.decode()
 
 
 @pytest.mark.django_db
