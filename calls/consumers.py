@@ -164,14 +164,22 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
 
     async def send_fresh(self) -> None:
         """Numbers first, then the snapshot: what comes between is applied twice, never missed."""
+        await self.join(await database_sync_to_async(self.check)())
         seq = await database_sync_to_async(push.current_seqs)(self.watched)
         self.mail.begin(seq, monotonic())
-        await database_sync_to_async(self.check)()
         document = await database_sync_to_async(self.snapshot)()
         await self.send_json({"type": "snapshot", "seq": self.numbered(seq), **document})
 
+    async def join(self, groups: list[str]) -> None:
+        """Listen to these too: there is more for the viewer to see than when the page was opened."""
+        for group in groups:
+            await self.channel_layer.group_add(group, self.channel_name)
+        self.watched = [*self.watched, *groups]
+
     async def look_around(self) -> None:
-        counters, events = await database_sync_to_async(self._look_around)()
+        more, counters, events = await database_sync_to_async(self._look_around)()
+        if more:
+            self.mail.wants_snapshot = True  # which joins them
         if any(self.mail.seq.get(group, 0) < seq for group, seq in self.counters.items()):
             self.mail.wants_snapshot = True
         self.counters = counters
@@ -183,21 +191,24 @@ class LiveConsumer(AsyncJsonWebsocketConsumer):  # type: ignore[misc]
     async def pulse(self) -> None:
         await self.send_json({"type": "tick", "now": timezone.now().isoformat()})
 
-    def check(self) -> None:
-        """Http404 once the viewer is logged out, switched off, or may not hear all of this any more."""
+    def check(self) -> list[str]:
+        """Groups that came to be the viewer's since. Http404 once they are logged out, switched off, or may
+        not hear all of this any more."""
         session = import_module(settings.SESSION_ENGINE).SessionStore(self.scope["session"].session_key)
         self.scope["user"] = get_user(SimpleNamespace(session=session))  # type: ignore[arg-type]
-        if not set(self.watched) <= set(self._allowed_groups()):
+        allowed = self._allowed_groups()
+        if not set(self.watched) <= set(allowed):
             raise Http404
+        return [group for group in allowed if group not in self.watched]
 
     def _allowed_groups(self) -> list[str]:
         if second_factor.is_missing(self.scope["user"], self.scope["session"]):
             raise Http404
         return self.find_groups()
 
-    def _look_around(self) -> tuple[Seqs, list[dict[str, Any]]]:
-        self.check()
-        return push.current_seqs(self.watched), self.local_events()
+    def _look_around(self) -> tuple[list[str], Seqs, list[dict[str, Any]]]:
+        more = self.check()
+        return more, push.current_seqs(self.watched), self.local_events()
 
 
 class FloorConsumer(LiveConsumer):

@@ -13,7 +13,7 @@ from typing import Any
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
-from calls.views.said import sayings
+from calls.views.said import said, sayings
 from scoring.rubric import ANY_DISTRESS, default_rubric
 
 Doc = dict[str, Any]
@@ -213,8 +213,8 @@ def alerts_words(n: int) -> str:
 
 
 def people_words(helpers: list[str]) -> str:
-    said = ngettext("%s looks after it", "%s look after it", len(helpers))
-    return f"✓ {said % ', '.join(helpers)}" if helpers else ""
+    form = ngettext("%s looks after it", "%s look after it", len(helpers))
+    return f"✓ {form % ', '.join(helpers)}" if helpers else ""
 
 
 def age_words(tile: Doc, age_ms: float | None) -> str:
@@ -253,7 +253,7 @@ def floor_paint(floor: Doc, wanted: dict[str, str]) -> Doc:
 
 
 def matches(tile: Doc, wanted: dict[str, str]) -> bool:
-    text = " ".join((tile["agent"], tile["queue"], tile["team_name"], tile["source"])).lower()
+    text = " ".join((said(tile["agent"]), tile["queue"], tile["team_name"], tile["source"])).lower()
     return (
         wanted["team"] in ("", str(tile["team"]))
         and wanted["queue"] in ("", tile["queue"])

@@ -15,6 +15,7 @@ from django.utils.translation import get_language, gettext
 from django.utils.translation import gettext_noop as _
 
 WHOLE = (
+    _("Unassigned"),  # in place of an agent's name
     # risk and reason (scoring.view, scoring.alerts)
     _("Angry"),
     _("Frustrated"),

@@ -11,7 +11,7 @@ export function announcer(node) {
     known = new Set(helped.map((tile) => tile.id));
     const fresh = before ? helped.filter((tile) => !before.has(tile.id) && matches(tile)) : [];
     if (!fresh.length) return;
-    const who = fresh.map((tile) => interpolate(gettext("%s needs help"), [tile.agent]) + (tile.reason ? `: ${said(tile.reason)}` : ""));
+    const who = fresh.map((tile) => interpolate(gettext("%s needs help"), [said(tile.agent)]) + (tile.reason ? `: ${said(tile.reason)}` : ""));
     node.textContent = `${timeOfDay(now)} — ${who.join("; ")}`;
   }
 

@@ -89,7 +89,8 @@ function draw({ first = false } = {}) {
 
 function lineNow(shown) {
   if (held) return ["paused", held.at];
-  if (shown.tile.status !== "live" && shown.final) return ["ended"];
+  const isOver = shown.tile.status !== "live" && shown.final;
+  if (isOver && (line === "live" || line === "waiting")) return ["ended"];
   return [line, line === "live" ? null : lostAt];
 }
 

@@ -1,4 +1,6 @@
 // The filter form: works on the server without script; with it, at once and in the address bar.
+import { said } from "./words.js";
+
 export function filterBy(form, onChange) {
   const wanted = () => ({
     team: form.elements.team.value,
@@ -27,7 +29,7 @@ export function filterBy(form, onChange) {
       return (tile) =>
         (!team || String(tile.team) === team) &&
         (!queue || tile.queue === queue) &&
-        (!q || [tile.agent, tile.queue, tile.team_name, tile.source].join(" ").toLowerCase().includes(q));
+        (!q || [said(tile.agent), tile.queue, tile.team_name, tile.source].join(" ").toLowerCase().includes(q));
     },
     // Queues come and go with calls; the chosen one stays.
     offer(tiles) {

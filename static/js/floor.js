@@ -94,6 +94,7 @@ function draw() {
     let view = views.get(tile.id);
     if (!view) {
       views.set(tile.id, (view = new TileView()));
+      view.node.querySelector("a").tabIndex = -1; // one tile is in the tab order
       grid.append(view.node);
       placed = true;
     }
@@ -109,6 +110,7 @@ function draw() {
       order.changed = placed = true;
     }
   }
+  if (views.size !== present.length) endTheGone(new Set(present.map((tile) => tile.id)), now);
   const asOf = held?.at ?? oldSince(lostAt, now);
   wasOld = asOf !== null;
   figures(fitting, shown.lag_ms, now, asOf);
@@ -118,6 +120,16 @@ function draw() {
   emptiness(present, fitting, asOf);
   show(banner, present.some((tile) => tile.synthetic));
   showLine(held ? "paused" : line, held?.at ?? (line === "live" ? null : lostAt));
+}
+
+// A call may be over and forgotten before it was ever drawn as ended. Its tile stays for as long as tiles may
+// not leave, but not as if it were live.
+function endTheGone(here, now) {
+  for (const [id, view] of views) {
+    if (here.has(id) || view.tile?.status !== "live") continue;
+    const last = { ...view.tile, status: "ended", ended_at: new Date(now).toISOString() };
+    write(view, doc.calls[id]?.status === "ended" ? doc.calls[id] : last, now);
+  }
 }
 
 const write = (view, tile, now, line = true) =>
@@ -171,10 +183,8 @@ function arrange(present, fitting) {
   const more = helped.length > BAND ? interpolate(gettext("and %s more, first below"), [helped.length - BAND]) : "";
   put(bandMore, more);
   placed = true;
-  if (moved) {
-    movedAt = performance.now();
-    rove.tidy();
-  }
+  if (moved) movedAt = performance.now();
+  rove.tidy();
 }
 
 // Calls that would be in the band if tiles might move now.
@@ -210,6 +220,14 @@ function retitle(tiles = Object.values(doc.calls).filter(filter.matcher())) {
   if (document.title !== words) document.title = words;
 }
 
+// While nothing is drawn the title goes on telling, and what is over is let go.
+function unseen() {
+  const now = serverNow();
+  const gone = held ? [] : Object.values(doc.calls).filter((tile) => longGone(tile, now));
+  if (gone.length) doc = without(doc, gone.map((tile) => tile.id));
+  retitle();
+}
+
 const show = (node, on) => node.hidden === on && (node.hidden = !on);
 
 function emptiness(present, fitting, asOf) {
@@ -231,18 +249,20 @@ const { refetch } = openLine("/ws/floor/", {
   onSnapshot(message) {
     doc = message.floor;
     sync(doc.now);
-    document.hidden ? retitle() : paint.now();
+    document.hidden ? unseen() : paint.now();
   },
   onEvents(events, urgent) {
     doc = applyAll(doc, events);
-    if (document.hidden) retitle(); // nothing is drawn then
+    if (document.hidden) unseen();
     else if (urgent) paint.hurry();
   },
   onTick: (message) => sync(message.now),
   onState(state, silentMs) {
     line = state;
     lostAt = state === "live" ? null : serverNow() - silentMs;
-    paint.now();
+    if (!document.hidden) return paint.now();
+    unseen();
+    setTimeout(() => document.hidden && unseen(), LOOK.stale_ms); // what it says is old by then
   },
   onBack: () => location.reload(),
 });
@@ -273,7 +293,7 @@ find("filter").addEventListener("input", () => (widened = true), { capture: true
 const help = helpDialog(document.querySelector("[data-help-dialog]"), find("help"));
 listen({
   ...rove.actions,
-  ...floorActs({ tileOf: (id) => doc.calls[id], say: announce.say }),
+  ...floorActs({ newest: (id) => doc.calls[id], seen: (id) => views.get(id)?.tile, say: announce.say }),
   n: showWaiting,
   p: pause,
   "?": help,

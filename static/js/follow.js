@@ -9,10 +9,12 @@ export function followButton(button, trouble) {
   const word = button.querySelector("[data-follow-word]");
   let tile = null;
 
+  // Not `disabled`, which would drop the focus.
   button.addEventListener("click", async () => {
-    button.disabled = true;
+    if (button.hasAttribute("aria-disabled")) return;
+    button.setAttribute("aria-disabled", "true");
     const why = await post(`/calls/${tile.id}/follow`, { on: !isMine(tile) });
-    button.disabled = false;
+    button.removeAttribute("aria-disabled");
     trouble.textContent = why;
   });
 

@@ -7,9 +7,10 @@ export function consentPanel(node) {
   let tile = null;
 
   async function say(said) {
-    agree.disabled = object.disabled = true;
+    if (agree.hasAttribute("aria-disabled")) return;
+    for (const button of [agree, object]) button.setAttribute("aria-disabled", "true"); // the focus stays
     const words = await post(`/calls/${tile.id}/consent`, { said });
-    agree.disabled = object.disabled = false;
+    for (const button of [agree, object]) button.removeAttribute("aria-disabled");
     trouble.textContent = words;
     trouble.hidden = !words;
     if (!words) node.open = false;

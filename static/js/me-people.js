@@ -18,12 +18,15 @@ export function messagesPanel(section, tell) {
 export function peoplePanel(box, tell) {
   const [watching, place] = [box.querySelector("[data-watching]"), box.querySelector("[data-newest]")];
   const more = make("p", { class: "small quiet" });
+  let all = [];
   const draw = rows(place, ({ id }) => id, (message) => {
     const row = messageRow(message, tell, "div");
     row.node.querySelector(".words").tabIndex = 0; // a long one scrolls, and leaves room for the cue
-    return { ...row, leave: () => row.update({ ...message, read_at: message.read_at ?? new Date().toISOString() }) };
+    // It left because it was read, or because a newer one came.
+    return { ...row, leave: () => row.update(all.find(({ id }) => id === message.id) ?? message) };
   });
   return (messages, looks) => {
+    all = messages;
     const names = [...new Set(looks.filter((look) => look.open).map((look) => look.who || gettext("Somebody")))];
     put(watching, names.length ? `● ${interpolate(names.length > 1 ? gettext("watching: %s") : gettext("%s is watching"), [names.join(", ")])}` : "");
     watching.hidden = !names.length;

@@ -93,7 +93,7 @@ export class TileView {
     this.set("link", "aria-labelledby", NAMED_BY.map((name) => `${tile.id}-${name}`).join(" "));
     this.text("risk_glyph", riskGlyph);
     this.text("risk_word", riskWord);
-    this.text("agent", tile.agent);
+    this.text("agent", said(tile.agent));
     this.text("place", tile.queue ? `${tile.team_name} · ${tile.queue}` : tile.team_name);
     this.set("synthetic", "hidden", tile.synthetic ? null : "");
     this.text("reason", said(tile.reason));

@@ -322,6 +322,7 @@ def helped(document: Doc, now: datetime) -> Doc:
     [nudge], ended = document["nudges"], document["final"] is not None
     cue = nudge | {
         "id": 1, "call": call_id, "phrases": ["Here is what happens next:", "You will have it within two hours."],
+        "solution": "Up to 40 you may refund the fee without asking.", "link": "https://wiki.example/fees",
         "shown_at": at(95), "verdict": "helpful", "taken": True, "recovered_ms": 22_500,
     }  # fmt: skip
     return {
@@ -351,7 +352,11 @@ def mine(now: datetime | None = None) -> Doc:
         "cues": [judged | {"cue": "Caller is frustrated — say that you see it", "state": "frustration", "missing": "acknowledge"}, fresh],
         "messages": done["messages"],
         "looks": done["looks"],
-        "choices": {"muted": False, "every_s": 45, "per_call": 6, "kinds_off": []},
+        "cues_on": True,
+        "choices": {
+            "muted": False, "every_s": 45, "per_call": 6, "kinds_off": [],
+            "limits": {"every_s": [45, 600], "per_call": [0, 6]},
+        },
     }  # fmt: skip
 
 

@@ -195,6 +195,21 @@ def test_a_message_is_read(page_for: Open, alice: User, bob: User, call: Call) -
 
 
 @in_browser
+def test_a_message_that_a_newer_one_displaced_is_not_read(
+    page_for: Open, alice: User, bob: User, call: Call
+) -> None:
+    page = opened(page_for, bob)
+    first = helping.send(call, alice, "Take your time.")
+    page.get_by_role("button", name="Got it: Take your time.").focus()
+    helping.send(call, alice, "You may waive the fee.")
+    newest = page.locator("[data-now] [data-newest]")
+    newest.get_by_text("You may waive the fee.").wait_for()
+    assert "got it" not in newest.inner_text()
+    first.refresh_from_db()
+    assert first.read_at is None
+
+
+@in_browser
 def test_who_is_watching(page_for: Open, alice: User, bob: User, call: Call) -> None:
     page = opened(page_for, bob)
     onlooker = page_for(alice)

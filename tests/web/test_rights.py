@@ -100,11 +100,19 @@ async def test_without_the_right_a_refetch_brings_no_snapshot(
 async def test_who_keeps_the_right_keeps_the_socket(
     socket_of: Any, alice: User, full_call: Call, travel: Team, page: str, monkeypatch: Any
 ) -> None:
-    """Also while she is given another team, which her open floor does not show yet."""
+    """Also while she is given another team: an open floor shows it then, and hears of it."""
     monkeypatch.setattr(consumers, "TICK_S", 0.2)
     socket = await sync_to_async(socket_of)(page)
     await opened(socket)
     await sync_to_async(alice.supervises.add)(travel)
+    if page == "floor":
+        assert f"team.{travel.pk}" in (await heard(socket, "snapshot"))["seq"]
+        theirs = full_call.tile | {"id": "theirs", "team": travel.pk}
+        await publish([(f"team.{travel.pk}", {"type": "tile", "tile": theirs})])
+        while not any(
+            event.get("tile", {}).get("id") == "theirs" for event in (await heard(socket, "events"))["events"]
+        ):
+            pass
     for _ in range(3):
         assert (await socket.next())["type"] in ("tick", "events")  # the floor's lag comes as an event
     await publish([(group_of(page, full_call), {"type": "tile", "tile": full_call.tile | SECRET})])

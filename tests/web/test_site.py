@@ -11,7 +11,7 @@ OPEN = """
 import uuid
 from tests.web import site
 from django.test import Client
-for address in ("/floor/", "/floor/wall/", f"/calls/{uuid.UUID(int=1)}/", "/language/words.js"):
+for address in ("/floor/", "/floor/wall/", "/me/", f"/calls/{uuid.UUID(int=1)}/", "/language/words.js"):
     found = Client().get(address)
     print(address, found.status_code, len(found.content) > 500)
 """
@@ -24,6 +24,6 @@ def test_its_pages_open() -> None:
         [sys.executable, "-c", OPEN], cwd=root, env=os.environ | settings, capture_output=True, text=True
     )
     lines = ran.stdout.splitlines()
-    assert len(lines) == 4 and all(line.endswith("200 True") for line in lines), (
+    assert len(lines) == 5 and all(line.endswith("200 True") for line in lines), (
         ran.stdout + ran.stderr[-2000:]
     )
