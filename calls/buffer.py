@@ -12,7 +12,7 @@ a crash anywhere makes hops heard again from the same state, never skipped, neve
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, NamedTuple, cast
@@ -411,6 +411,14 @@ class Writer:
         ends = {k.removesuffix(b":end"): int(v) for k, v in span.items() if k.endswith(b":end")}
         return {channel: ends.get(channel.encode(), 0) for channel in Channel}
 
+    async def running(self, call_ids: Collection[str], at_ms: int) -> None:
+        """Streams of these calls run in this process, whether or not they bring anything."""
+        async with self.client.pipeline(transaction=False) as pipe:
+            if call_ids:
+                pipe.zadd("running", dict.fromkeys(call_ids, at_ms))
+            pipe.zremrangebyscore("running", 0, at_ms - 1000 * STATE_TTL_S)
+            await pipe.execute()
+
     async def once(self, name: str, ttl_s: int) -> bool:
         """True for the first to ask within `ttl_s`, whichever process it is."""
         return bool(await self.client.set(f"once:{name}", 1, nx=True, ex=ttl_s))
@@ -568,7 +576,10 @@ class Ledger:
         return int(self._drop_call(args=[claim.call_id, claim.token, REJOIN_TTL_S, *Channel])) != -1
 
     def silent_since(self, call_id: str, at_ms: int) -> bool:
-        """Nothing of the call is owed, and its media has put nothing since `at_ms`."""
+        """Nothing of the call is owed, and since `at_ms` its media has put nothing nor said that it runs."""
+        runs_at = self.client.zscore("running", call_id)
+        if runs_at is not None and float(runs_at) >= at_ms:
+            return False
         span = self.client.hgetall(f"span:{call_id}")
         for channel in Channel:
             end, at = (span.get(f"{channel}:{name}".encode()) for name in ("end", "at"))

@@ -19,6 +19,13 @@ def withheld(call_ids: Sequence[str]) -> set[str]:
     return {str(call.pk) for call in found if call.is_withheld}
 
 
+def since_ms(call_ids: Sequence[str]) -> dict[str, int]:
+    """When (ms since 1970) the callers that were asked said yes: what came before may not be analysed, late
+    as it may be looked at."""
+    asked = Call.objects.filter(pk__in=call_ids, asks_consent=True).values_list("pk", "opted_in_at")
+    return {str(pk): int(at.timestamp() * 1000) for pk, at in asked if at is not None}
+
+
 def from_stream(call_id: str, said: Said) -> None:
     """What a running stream says of its caller. BadRequest, as `note`; nothing where the call is gone."""
     call = Call.objects.filter(pk=call_id).first()

@@ -5,7 +5,8 @@ Only `record` calls this, inside its transaction; it returns the events to publi
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 from itertools import count
@@ -15,7 +16,7 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from calls import nudging, outlooks, webhooks, wire
-from calls.choices import CallStatus, Outcome
+from calls.choices import CallStatus, Outcome, Protocol
 from calls.models import (
     HOPS_PER_BLOCK,
     Alert,
@@ -37,7 +38,8 @@ from scoring.view import view as view_of
 
 Message = tuple[str, Event]
 COVERAGE_EVERY_MS = 10_000
-UNHEARD = (Outcome.LOST, Outcome.FAILED, Outcome.SKIPPED, Outcome.PAUSED, Outcome.WITHHELD)
+NOT_SCORED = re.compile(f"[^{Outcome.SCORED}]+")
+GIVEN_UP = re.compile(f"[^{Outcome.SCORED}{Outcome.UNKNOWN}]+")
 
 
 def upsert(model: Any, rows: Sequence[Any], key: Sequence[str]) -> None:
@@ -55,8 +57,8 @@ class Pieces:
     turns: list[t.Turn] = field(default_factory=list)
     voice: list[t.VoiceState] = field(default_factory=list)
     speech: list[t.Speech] = field(default_factory=list)
-    unheard: set[int] = field(default_factory=set)
-    """Hops of which nothing is known, on either channel: nobody can tell that they were silent."""
+    unheard: list[t.Speech] = field(default_factory=list)
+    """Stretches of a side of which nothing is known: nobody can tell that they were silent."""
     caller_speaks: bool = False
     """At the end of what was heard; no row says it."""
     agent_ms: int = 0
@@ -95,23 +97,35 @@ def load_pieces(call_ids: Sequence[str]) -> dict[str, Pieces]:
         "call_id", "channel", "start_ms", "end_ms"
     ):
         pieces[str(call_pk)].speech.append(t.Speech(t.Channel(name), start_ms, end_ms))
-    unheard = CoverageBlock.objects.filter(call_id__in=call_ids, hops__regex=f"[{''.join(UNHEARD)}]")
-    for call_pk, block, hops in unheard.values_list("call_id", "block", "hops"):
-        first = block * HOPS_PER_BLOCK
-        pieces[str(call_pk)].unheard |= {first + n for n, hop in enumerate(hops) if hop in UNHEARD}
+    for call_id, found in unheard_of(call_ids).items():
+        pieces[call_id].unheard = found
     return pieces
 
 
-def stretches(hops: Collection[int]) -> list[tuple[int, int]]:
-    """Hops that follow each other as one stretch (start, end) in ms."""
-    found: list[tuple[int, int]] = []
-    for n in sorted(hops):
-        start, end = n * t.HOP_MS, (n + 1) * t.HOP_MS
-        if found and found[-1][1] == start:
-            found[-1] = (found[-1][0], end)
-        else:
-            found.append((start, end))
-    return found
+def unheard_of(call_ids: Sequence[str]) -> dict[str, list[t.Speech]]:
+    """What of each side was lost, not analysed or never came, until the last that is known of either.
+
+    Of a practice or a recording only one side may come, and nobody waits for the other.
+    """
+    letters = {call_id: dict.fromkeys(t.Channel, "") for call_id in call_ids}
+    blocks = CoverageBlock.objects.filter(call_id__in=call_ids).order_by("block")
+    for call_pk, name, block, hops in blocks.values_list("call_id", "channel", "block", "hops"):
+        sides, channel = letters[str(call_pk)], t.Channel(name)
+        sides[channel] = sides[channel].ljust(block * HOPS_PER_BLOCK, Outcome.UNKNOWN) + hops
+    for sides in letters.values():
+        known = max(len(hops.rstrip(Outcome.UNKNOWN)) for hops in sides.values())
+        sides |= {channel: hops.ljust(known, Outcome.UNKNOWN)[:known] for channel, hops in sides.items()}
+    gappy = [pk for pk, sides in letters.items() if any(Outcome.UNKNOWN in hops for hops in sides.values())]
+    alone = Call.objects.filter(Q(practice=True) | Q(source__protocol=Protocol.RECORDING), pk__in=gappy)
+    one_side = {str(pk) for pk in alone.values_list("pk", flat=True)} if gappy else set()
+    return {
+        call_id: [
+            t.Speech(channel, gap.start() * t.HOP_MS, gap.end() * t.HOP_MS)
+            for channel, hops in sides.items()
+            for gap in (GIVEN_UP if call_id in one_side else NOT_SCORED).finditer(hops)
+        ]
+        for call_id, sides in letters.items()
+    }
 
 
 _TURN_FIELDS = (
@@ -133,7 +147,7 @@ def write_view(call: Call, pieces: Pieces, *, close: bool = False) -> list[Messa
         now_ms=call.media_ms,
         closed=closed,
         wanted=nudging.wanted(call, cues),
-        unheard=stretches(pieces.unheard),
+        unheard=pieces.unheard,
         fitted=outlooks.fitted(),
     )
     since = _write_moments(call, view.moments)

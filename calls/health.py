@@ -10,7 +10,7 @@ import os
 import socket
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -96,25 +96,27 @@ class Meter:
     """Frames of each source since the last telling, in one media process."""
 
     def __init__(self) -> None:
-        self._frames: Counter[str] = Counter()
+        self._frames: dict[Hashable, tuple[str, int]] = {}
         self._at = time.monotonic()
 
     def due(self) -> bool:
         return time.monotonic() - self._at >= TOLD_EVERY_S
 
-    def take(self, streams: Iterable[tuple[str, int, float]]) -> dict[str, dict[str, float]]:
-        """`streams`: (source, frames so far, milliseconds lost) of each that runs."""
+    def take(self, streams: Iterable[tuple[Hashable, str, int, float]]) -> dict[str, dict[str, float]]:
+        """`streams`: (which, source, frames so far, milliseconds lost) of each that runs. What one brought
+        between the last telling and its end is not told."""
         span, self._at = max(0.1, time.monotonic() - self._at), time.monotonic()
-        totals: dict[str, dict[str, float]] = {}
-        frames: Counter[str] = Counter()
-        for slug, count, lost_ms in streams:
+        totals: dict[str, dict[str, float]] = {
+            slug: {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0} for slug, _ in self._frames.values()
+        }
+        frames: dict[Hashable, tuple[str, int]] = {}
+        for which, slug, count, lost_ms in streams:
             row = totals.setdefault(slug, {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0})
             row["streams"] += 1
             row["lost_ms"] += lost_ms
-            frames[slug] += count
-        for slug, row in totals.items():
-            row["frames_per_s"] = round(max(0, frames[slug] - self._frames.get(slug, 0)) / span, 1)
-        for slug in self._frames.keys() - frames.keys():
-            totals[slug] = {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0}
+            row["frames_per_s"] += (count - self._frames.get(which, ("", 0))[1]) / span
+            frames[which] = slug, count
+        for row in totals.values():
+            row["frames_per_s"] = round(row["frames_per_s"], 1)
         self._frames = frames
         return totals

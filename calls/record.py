@@ -39,6 +39,8 @@ from scoring import types as t
 log = structlog.get_logger(__name__)
 REJOIN_WITHIN = timedelta(seconds=60)
 VIEW_EVERY_MS = 2000
+PRACTICE_WAITS = timedelta(minutes=30)
+"""For its first sound."""
 MOST_PAUSES = 200
 
 
@@ -413,7 +415,9 @@ def close_lost(silent_since: datetime, is_silent: Callable[[str], bool] = lambda
     """
     quiet = Q(scored_at__lt=silent_since) | Q(scored_at=None, started_at__lt=silent_since)
     phoned = Call.objects.exclude(source__protocol=Protocol.RECORDING)  # recordings wait as long as they must
-    found = phoned.filter(quiet, status=CallStatus.LIVE).values_list("pk", flat=True)
+    # Whoever practises reads the page first and is asked for the microphone.
+    begun = Q(practice=True, scored_at=None, started_at__gte=timezone.now() - PRACTICE_WAITS)
+    found = phoned.filter(quiet, status=CallStatus.LIVE).exclude(begun).values_list("pk", flat=True)
     lost: list[str] = []
     for pk in found:
         try:

@@ -12,7 +12,7 @@ from datetime import datetime
 from statistics import median
 
 from calls.choices import CallStatus
-from calls.derived import load_pieces, stretches
+from calls.derived import load_pieces
 from calls.drafting import teams_of
 from calls.models import Call, Rubric
 from scoring import types as t
@@ -32,7 +32,7 @@ class Heard:
     turns: Sequence[t.Turn]
     voice: Sequence[t.VoiceState]
     speech: Sequence[t.Speech]
-    unheard: Sequence[tuple[int, int]] = ()
+    unheard: Sequence[t.Speech] = ()
     """Stretches in ms that the phone system kept from us."""
 
 
@@ -152,7 +152,4 @@ def recent(rubric: Rubric, limit: int, since: datetime | None = None) -> list[Ca
 def heard(calls: Sequence[Call]) -> list[Heard]:
     pieces = load_pieces([str(call.pk) for call in calls])
     found = ((call, pieces[str(call.pk)]) for call in calls)
-    return [
-        Heard(str(call.pk), call.media_ms, p.turns, p.voice, p.speech, stretches(p.unheard))
-        for call, p in found
-    ]
+    return [Heard(str(call.pk), call.media_ms, p.turns, p.voice, p.speech, p.unheard) for call, p in found]

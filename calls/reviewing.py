@@ -24,7 +24,7 @@ from calls.choices import SHOW_MACHINE, CallStatus, Did, Role
 from calls.models import Appeal, CalibrationSession, Call, CallQuerySet, Look, Review, Team, User
 from calls.models.reviews import Decision, within_window
 from scoring.agreement import Agreement, Pair, agreement
-from scoring.types import HELPING, Behaviour
+from scoring.types import HARMFUL, HELPING, Behaviour
 
 BEHAVIOURS = tuple(str(b) for b in Behaviour)
 NO_OCCASION = "none"
@@ -170,13 +170,14 @@ def machine_values(call: Call) -> dict[str, int | None]:
     """The strongest showing of each behaviour, on the reviewer's scale; {} where it was purged meanwhile."""
     if "features" in call.purged:
         return {}
-    met = call.rubric_version.as_spec().opportunity.met
+    spec = call.rubric_version.as_spec()
     turns = list(call.turns.filter(channel="agent").values_list("behaviours", flat=True))
     needed = bool((call.view or {}).get("opportunities"))
     values: dict[str, int | None] = {}
     for name in BEHAVIOURS:
         best = max((found.get(name, 0.0) for found in turns), default=0.0)
-        level = 2 if best >= met else 1 if best >= met * PARTLY else 0
+        met = spec.penalties.harm_strength if name in HARMFUL else spec.opportunity.met
+        level = 2 if best >= met else 1 if best >= met * PARTLY and name not in HARMFUL else 0
         values[name] = None if name in HELPING and not needed and not level else level
     return values
 

@@ -123,7 +123,7 @@ def read_given() -> int:
         call = Call.objects.filter(pk=call_id).first()
         if call is None or call.is_withheld or "transcript" in call.purged:
             transcripts.drop(ledger(), call_id)
-        elif unread := (owed := transcripts.silenced(ledger(), owed, call.pauses)).unread:
+        elif unread := (owed := transcripts.silenced(ledger(), owed, nothing_kept(call))).unread:
             speaking = tuple(ledger().load_state(call_id, channel) for channel in Channel)
             heard = CallHeard(call_id, speaking, tuple(engine().read_given(unread)), (), (), {})
             over = call.status != CallStatus.LIVE
@@ -136,6 +136,14 @@ def read_given() -> int:
         ledger().release(owed.claim)
         done += 1
     return done
+
+
+def nothing_kept(call: Call) -> list[dict[str, Any]]:
+    """Spans of a call of which no word may be kept: its pauses, and what was said before the caller's yes."""
+    if not call.asks_consent or call.opted_in_at is None:
+        return list(call.pauses)
+    until = max(0, int((call.opted_in_at - call.started_at) / timedelta(milliseconds=1)))
+    return [{"since": 0, "until": until, "channels": [c.value for c in Channel]}, *call.pauses]
 
 
 def is_recorded(claim: Claim) -> bool:
@@ -151,6 +159,7 @@ def score(claims: Sequence[Claim]) -> None:
     """One batch, end to end. What cannot be heard or written now is given back, to be tried again."""
     metrics.BATCH.observe(sum(len(claim.hops) for claim in claims))
     withheld = consent.withheld([claim.call_id for claim in claims])
+    yes_ms = consent.since_ms([claim.call_id for claim in claims])
     voice, mixed = policy.current().voice, recordings.mixed([claim.call_id for claim in claims])
     told = given_words([claim.call_id for claim in claims])
     practised = practice([claim.call_id for claim in claims]) if voice else set()
@@ -159,7 +168,11 @@ def score(claims: Sequence[Claim]) -> None:
         claim: nothing
         if claim.call_id in withheld
         else gather(
-            claim, voice and claim.call_id not in practised, claim.call_id in mixed, claim.call_id in told
+            claim,
+            voice and claim.call_id not in practised,
+            claim.call_id in mixed,
+            claim.call_id in told,
+            yes_ms.get(claim.call_id, 0),
         )
         for claim in claims
     }
@@ -224,10 +237,12 @@ def practice(call_ids: Sequence[str]) -> set[str]:
 
 
 def gather(
-    claim: Claim, voice: bool = True, mixed: bool = False, told: bool = False
+    claim: Claim, voice: bool = True, mixed: bool = False, told: bool = False, yes_ms: int = 0
 ) -> tuple[CallWork | None, Lost]:
-    """The audio a claim needs, and the hops without any. No work for poison, claimed by itself."""
+    """The audio a claim needs, and the hops without any. No work for poison, claimed by itself.
+    `yes_ms`: what came before is silence, and withheld."""
     streams, lost = [], Lost()
+    early = [hop for hop in claim.hops if hop.received_ms < yes_ms]
     for channel in Channel:
         state = ledger().load_state(claim.call_id, channel)
         fresh = [h.index for h in claim.hops if h.channel is channel and h.index >= state.next_index]
@@ -237,6 +252,13 @@ def gather(
         since = state.next_index or min(fresh, default=0)
         lost |= {(channel, n): Outcome.LOST for n in stored.missing if n >= since}
         lost |= {(channel, n): Outcome.PAUSED for n in stored.paused if n >= since}
+        for hop in early:
+            if hop.channel is channel and hop.index >= state.keep_from_index:
+                at = (hop.index - state.keep_from_index) * HOP_SAMPLES
+                stored.samples[at : at + HOP_SAMPLES] = 0
+                lost[channel, hop.index] = Outcome.WITHHELD
+        if theirs := [hop.index for hop in early if hop.channel is channel]:  # nor as what came before
+            ledger().drop_audio_before(claim.call_id, channel, max(theirs) + 1)
         streams.append(StreamWork(state, stored.samples, last + 1 - state.next_index))
     if any(hop.poison for hop in claim.hops):
         return None, lost
@@ -334,10 +356,13 @@ def close_stale() -> None:
     """Calls whose media process died can send no goodbye."""
     since = timezone.now() - timedelta(seconds=settings.STALE_CALL_S)
     at_ms = int(since.timestamp() * 1000)
-    for call_id in record.close_lost(since, lambda call_id: ledger().silent_since(call_id, at_ms)):
+    lost = record.close_lost(since, lambda call_id: ledger().silent_since(call_id, at_ms))
+    for call_id in lost:
         log.warning("call lost", call=call_id)
-        ledger().drop_call(call_id)
+        ledger().mark_closing(call_id, at_ms)  # a turn may be open: its words are written as at any end
         learn_soon(call_id)
+    if lost:
+        wake()
 
 
 def learn_soon(call_id: str) -> None:

@@ -129,6 +129,7 @@ PASSWORD_RESET_TIMEOUT = 3 * 86400  # log-in links of /people/
 MFA_ADAPTER = "calls.accounts.SealedSecrets"
 MFA_SUPPORTED_TYPES = ["totp", "recovery_codes"]
 MFA_TOTP_ISSUER = "Empathy Dash"
+MFA_TOTP_TOLERANCE = 1  # one step of 30 s early or late (RFC 6238, 5.2): clocks differ, and typing takes time
 # How many proxies of ours stand in front and add to X-Forwarded-For; 0: it is not believed.
 ALLAUTH_TRUSTED_PROXY_COUNT = env.integer("TRUSTED_PROXIES", 0)
 OIDC_ISSUER = env.text("OIDC_ISSUER").rstrip("/")

@@ -15,6 +15,8 @@ from .types import Channel, Speech, Timing, Turn
 
 BACKCHANNEL_WORDS = 2
 BACKCHANNEL_STRENGTH = 0.3
+HUM_PAD_MS = 200
+"""Speech is timed a little differently from the turn that it belongs to."""
 MIN_PACE_WORDS = 20
 """A pace is not told from fewer words."""
 VOWELS = re.compile(r"[aeiouy]+")
@@ -49,7 +51,9 @@ class TalkPattern:
     floor_takings: tuple[int, ...]
     """When the agent took the floor from the caller, ms."""
     silences: tuple[Silence, ...]
-    """Longer than the rubric's limit, nobody speaking."""
+    """Longer than the rubric's limit, nobody speaking …"""
+    announced: tuple[Silence, ...]
+    """… and those of them that the agent had announced."""
     agent: tuple[tuple[int, int], ...]
     """The agent's joined stretches of speech."""
 
@@ -82,19 +86,22 @@ def talk_pattern(
     speech: Sequence[Speech],
     rules: TimingRules,
     now_ms: int,
-    closed: bool,
-    unheard: Sequence[tuple[int, int]] = (),
+    unheard: Sequence[Speech] = (),
 ) -> TalkPattern:
     """Timing so far; where voice activity is missing, the turns' own times stand in.
 
-    `unheard`: stretches (start, end) in ms of which we know nothing; they are nobody's silence.
+    `unheard`: stretches of a side of which we know nothing; they are nobody's silence.
     """
     heard: Sequence[Speech | Turn] = speech or turns
     customer = joined(heard, Channel.CUSTOMER, rules.join_gap_ms)
     agent = joined(heard, Channel.AGENT, rules.join_gap_ms)
-    overlap_ms, takings = overlaps(customer, agent, rules.floor_taking_ms)
-    _, caller_takings = overlaps(agent, customer, rules.floor_taking_ms)
-    gaps = silences([*customer, *agent, *unheard], None if closed else now_ms)
+    overlap_ms, _ = overlaps(customer, agent, rules.floor_taking_ms)
+    telling = without_backchannels(heard, turns)
+    tells = [joined(telling, channel, rules.join_gap_ms) for channel in (Channel.CUSTOMER, Channel.AGENT)]
+    _, takings = overlaps(customer, tells[1], rules.floor_taking_ms)
+    _, caller_takings = overlaps(agent, tells[0], rules.floor_taking_ms)
+    nothing_known = [(gone.start_ms, gone.end_ms) for gone in unheard]
+    gaps = silences([*customer, *agent, *nothing_known], now_ms)
     long = tuple(gap for gap in gaps if gap.end_ms - gap.start_ms > rules.silence_ms)
     held = [gap for gap in long if is_announced(gap, turns, rules)]
     customer_ms, agent_ms = total_ms(customer), total_ms(agent)
@@ -119,6 +126,7 @@ def talk_pattern(
         ),
         floor_takings=tuple(takings),
         silences=long,
+        announced=tuple(held),
         agent=tuple(agent),
     )
 
@@ -185,6 +193,21 @@ def overlaps(
             if a_start > c_start and a_end > c_end and both >= floor_ms:
                 takings.append(a_start)
     return total, takings
+
+
+def without_backchannels(heard: Sequence[Speech | Turn], turns: Sequence[Turn]) -> list[Speech | Turn]:
+    """Nobody takes the floor by a "mm-hm": speech less what lies within such a turn."""
+    hums = [turn for turn in turns if turn.text and is_backchannel(turn)]
+    return [
+        said
+        for said in heard
+        if not any(
+            hum.channel is said.channel
+            and hum.start_ms - HUM_PAD_MS <= said.start_ms
+            and said.end_ms <= hum.end_ms + HUM_PAD_MS
+            for hum in hums
+        )
+    ]
 
 
 def silences(stretches: Sequence[tuple[int, int]], until_ms: int | None) -> list[Silence]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from .behaviour import Exchange, TalkPattern, is_announced
+from .behaviour import Exchange, TalkPattern
 from .rubric import COURTESY_PARTS, Penalties, RubricSpec, weight
 from .states import Feeling, Trace
 from .types import HARMFUL, HELPING, Behaviour, Channel, Contribution, Opportunity, State, Turn
@@ -198,7 +198,6 @@ class _Meter:
         self.parts = dict.fromkeys(("gratitude", "greeting"), 0.0)
         self.live: float | None = None
         self.form: list[tuple[int, float]] = []
-        self.said: list[Turn] = []
         self.quiet = iter(pattern.silences)
         self.next_silence = next(self.quiet, None)
         self.takings = [
@@ -210,7 +209,6 @@ class _Meter:
     def hear(self, exchange: Exchange) -> None:
         self._agent_is_done(exchange.turns[0].end_ms)
         self._silences(exchange.start_ms)
-        self.said += exchange.turns
         if exchange.channel is Channel.AGENT:
             self._agent(exchange)
             self._mark(exchange.end_ms)
@@ -350,7 +348,7 @@ class _Meter:
         return {
             "E": fit([(c.affect, c.response(self.rubric)) for c in chances]),
             "C": self.courtesy(),
-            "L": listening(takings, t_ms / 60_000, self.rubric),
+            "L": listening(takings, t_ms / 60_000, self.rubric) if self.pattern.agent else None,
             "V": recovery(drops) if chances else None,
             "P": penalty(faults, self.rubric.penalties),
         }
@@ -359,7 +357,8 @@ class _Meter:
         e, v = parts["E"], parts["V"]
         if e is None or v is None:
             return None
-        return score(e, parts["C"] or 0.0, parts["L"] or 0.0, v, parts["P"] or 0.0, self.rubric)
+        listened = 1.0 if parts["L"] is None else parts["L"]  # nobody can say that they did not
+        return score(e, parts["C"] or 0.0, listened, v, parts["P"] or 0.0, self.rubric)
 
     def _mark(self, t_ms: int) -> None:
         """The live value: shrunk to the prior by n/(n + prior weight), at most `step` points a turn.
@@ -433,7 +432,7 @@ class _Meter:
             due = any(
                 0 <= silence.start_ms - c.t_ms + TIMING_SLACK_MS <= SILENCE_REACH_MS for c in self.chances
             )
-            if due and not is_announced(silence, self.said, rules.timing):
+            if due and silence not in self.pattern.announced:
                 seconds = (silence.end_ms - silence.start_ms) // 1000
                 self.faults.append(
                     Fault(

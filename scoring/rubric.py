@@ -476,6 +476,7 @@ def _check_whole(spec: RubricSpec) -> list[str]:
         total = sum(spec.weights.get(state, {}).values())
         if abs(total - 1.0) > 0.01:
             problems.append(f"weights.{state}: must add up to 1, not {total:.2f}")
+    problems += [f"fusion.severity.{s}: missing" for s in DISTRESS_NAMES if s not in spec.fusion.severity]
     positive = spec.score.fit + spec.score.courtesy + spec.score.listening + spec.score.recovery
     if abs(positive - 1.0) > 0.01:
         problems.append(f"score: fit, courtesy, listening and recovery must add up to 1, not {positive:.2f}")

@@ -298,6 +298,7 @@ class _Walk:
 VOICE_WORDS = {
     State.FRUSTRATION: "angry",
     State.ANXIETY: "afraid",
+    State.CONFUSION: "confused",
     State.SADNESS: "sad",
     State.SATISFACTION: "happy",
 }

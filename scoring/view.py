@@ -7,7 +7,7 @@ from operator import attrgetter
 
 from .alerts import OF_DISTRESS, about, alerts, telling
 from .alignment import alignment
-from .behaviour import exchanges, is_announced, talk_pattern
+from .behaviour import exchanges, talk_pattern
 from .empathy import EmpathyTrack, track
 from .listen import UNTOLD_MS
 from .nudges import Wanted, nudges
@@ -50,13 +50,13 @@ def view(
     now_ms: int,
     closed: bool,
     wanted: Wanted = ANY_CUE,
-    unheard: Sequence[tuple[int, int]] = (),
+    unheard: Sequence[Speech] = (),
     fitted: OutlookFit | None = None,
 ) -> CallView:
     """The call so far. Pieces may come in any order and more than once (by their keys).
 
-    `wanted`: which cues there may be, and which were shown. `unheard`: stretches (start, end) in ms of which
-    we know nothing: lost, paused, withheld. `fitted`: the outlook by the site's own outcomes.
+    `wanted`: which cues there may be, and which were shown. `unheard`: stretches of a side of which we
+    know nothing: lost, paused, withheld, not there. `fitted`: the outlook by the site's own outcomes.
     """
     said = unique_turns(turns)
     windows = unique_windows(voice)
@@ -64,10 +64,10 @@ def view(
     felt = trace(said, windows, rubric.fusion)
     # Somebody may have begun to speak without our knowing: no silence is known to reach up to now.
     quiet_until_ms = now_ms - UNTOLD_MS if stretches else now_ms
-    pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, closed, unheard)
+    pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, unheard)
     talk = exchanges(said, rubric.timing)
     empathy = track(talk, felt, pattern, rubric, now_ms, closed)
-    quiet = [s for s in pattern.silences if not is_announced(s, said, rubric.timing)]
+    quiet = [s for s in pattern.silences if s not in pattern.announced]
     raised = alerts(said, talk, felt, empathy, quiet, rubric)
     risk = risk_of(felt, raised, rubric, now_ms)
     asked, standing = summary(said)
@@ -80,7 +80,7 @@ def view(
         why=tuple(sorted((*felt.why, *empathy.why), key=lambda c: (c.t_ms, c.target, c.text))),
         timing=pattern.timing,
         risk=risk,
-        reason=reason_of(risk, felt, empathy, raised, rubric, now_ms),
+        reason=reason_of(risk, felt, empathy, raised, rubric, heard_until(now_ms, unheard)),
         quote=quote_of(felt),
         empathy=empathy.value,
         empathy_low=empathy.low,
@@ -92,6 +92,16 @@ def view(
         about=asked,
         standing=standing,
     )
+
+
+def heard_until(now_ms: int, unheard: Sequence[Speech]) -> int:
+    """Now; or since when the caller is not heard any more, for no state is known to last beyond."""
+    callers = [(u.start_ms, u.end_ms) for u in unheard if u.channel is Channel.CUSTOMER]
+    for start, end in sorted(callers, reverse=True):
+        if end < now_ms:
+            break
+        now_ms = start
+    return now_ms
 
 
 def unique_turns(turns: Sequence[Turn]) -> list[Turn]:

@@ -420,6 +420,8 @@ class Line:
         ends = {channel: end for channel, end in ends.items() if channel in stream.channels}
         if self.begin.resume_ms is not None and opened.resumed:
             offset_ms, ends = max(since.values(), default=0) + self.begin.resume_ms, {}
+            # What it kept back while it was away comes at once, and may.
+            self.session.started_ms -= max(0, opened.offset_ms - offset_ms)
         floor = max(ends.values(), default=0)
         if self._early is None:
             stream.base_index = max(-(-offset_ms // HOP_MS), floor)

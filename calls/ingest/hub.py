@@ -252,10 +252,11 @@ class Hub:
                 log.exception("flush failed")
 
     async def _tell(self) -> None:
-        """How each source does, for the sources page."""
-        running = [(s.source, s.session.counters.frames, s.session.lost_ms()) for s in self.streams]
+        """How each source does, for the sources page; and that calls run, though they may be on hold."""
+        running = [(s.ref, s.source, s.session.counters.frames, s.session.lost_ms()) for s in self.streams]
         with suppress(*DOWN):
             await health.tell(self.writer.client, self._meter.take(running))
+            await self.writer.running({s.call_id for s in self.streams if s.call_id}, int(time.time() * 1000))
 
     def refused(self, slug: str, reason: str) -> None:
         """Note it for the sources page, without waiting."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -132,9 +133,11 @@ class Talk:
 
     def _turn(self, message: dict[str, Any]) -> Iterable[Said]:
         try:
-            return (Told(transcripts.turn_of(message)),)
+            told = transcripts.turn_of(message)
         except transcripts.NotATurn as wrong:
             return (Malformed(str(wrong)), Say(_json(type="warning", message=str(wrong))))
+        before = self._ms(self.resume_from)  # the client's clock began with its first stream of the call
+        return (Told(replace(told, start_ms=told.start_ms - before, end_ms=told.end_ms - before)),)
 
     def _consent(self, message: dict[str, Any]) -> Iterable[Said]:
         said = message.get("said")

@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from calls.views.said import said, sayings
 from scoring.rubric import ANY_DISTRESS, default_rubric
+from scoring.types import HARMFUL
 
 Doc = dict[str, Any]
 
@@ -107,6 +108,7 @@ LOOK: Doc = {
     "target": {"help": 0, "empathy": 60, "lag_ms": 2000},
     "low_confidence": 0.5,
     "met": default_rubric().alignment.met,
+    "harm_from": dict.fromkeys(map(str, HARMFUL), default_rubric().penalties.harm_strength),
     "stale_ms": 5000,
     "ended_stays_ms": 8000,
     "gap_ms": 8000,
@@ -288,7 +290,9 @@ def marked(text: str, cues: list[Doc]) -> list[Doc]:
 
 def turn_paint(turn: Doc) -> Doc:
     felt = turn["states"] if turn["channel"] == "customer" else turn["behaviours"]
-    named = sorted(((v, k) for k, v in felt.items() if v >= LIKELY), reverse=True)[:2]
+    named = sorted(((v, k) for k, v in felt.items() if v >= LOOK["harm_from"].get(k, LIKELY)), reverse=True)[
+        :2
+    ]
     return turn | {
         "at": clock(turn["start_ms"]),
         "who": gettext("Caller") if turn["channel"] == "customer" else gettext("Agent"),

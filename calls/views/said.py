@@ -65,6 +65,7 @@ WHOLE = (
     _("unsure"),
     _("angry"),
     _("afraid"),
+    _("confused"),
     _("sad"),
     _("happy"),
     _("dismissive"),

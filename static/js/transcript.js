@@ -1,7 +1,7 @@
 // The live transcript: keyed turns, marks on the words that caused a state, and a scroll that
 // follows only a reader who is at the end.
 import { glyph, make } from "./nodes.js";
-import { clock, isLow, labelLook, percent, phraseWords } from "./words.js";
+import { LOOK, clock, isLow, labelLook, percent, phraseWords } from "./words.js";
 
 const AT_END_PX = 48;
 const LIKELY = 0.35;
@@ -74,7 +74,7 @@ export function transcript(root, { plays = false } = {}) {
 function turnNode(turn, key, plays) {
   const customer = turn.channel === "customer";
   const felt = Object.entries(customer ? turn.states : turn.behaviours)
-    .filter(([, share]) => share >= LIKELY)
+    .filter(([label, share]) => share >= (LOOK.harm_from[label] ?? LIKELY))
     .sort((a, b) => b[1] - a[1])
     .slice(0, 2);
   const low = isLow(turn.confidence);

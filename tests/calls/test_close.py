@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
@@ -15,7 +16,7 @@ from django.db import DataError, connection
 from django.utils import timezone
 
 from calls import record, tasks
-from calls.buffer import Claim, ledger
+from calls.buffer import Claim, Writer, ledger
 from calls.choices import CallStatus
 from calls.ingest import twilio
 from calls.models import Call, Source, Speech, Turn
@@ -61,7 +62,46 @@ def test_a_call_whose_media_died_is_lost_and_leaves_nothing_behind(old_call: Cal
     call = old_call()
     tasks.close_stale()
     assert status(call) == CallStatus.LOST
-    assert not [key for kind in ("audio", "stream", "span") for key in ledger().client.keys(f"{kind}:*")]
+    tasks.score_due()
+    assert status(call) == CallStatus.LOST and not ledger().closing_ready()
+    assert not [key for kind in ("audio",) for key in ledger().client.keys(f"{kind}:*")]
+
+
+def test_a_call_whose_media_says_that_it_runs_is_not_lost(old_call: Callable[..., Call]) -> None:
+    """On hold, or paused for a card number: nothing comes, for minutes."""
+    call, other = old_call("CA-held"), old_call("CA-died")
+
+    async def still_there() -> None:
+        writer = Writer.connect(settings.REDIS_URL)
+        await writer.running([str(call.pk)], int(time.time() * 1000))
+        await writer.close()
+
+    asyncio.run(still_there())
+    tasks.close_stale()
+    assert (status(call), status(other)) == (CallStatus.LIVE, CallStatus.LOST)
+
+
+def test_what_was_being_said_when_media_died_is_written(make_call: MakeCall) -> None:
+    call = make_call(started_at=timezone.now() - timedelta(seconds=LONG_AGO_S))
+    put(call, range(16), loud=16, at_ms=ms_ago(LONG_AGO_S))
+    for _ in range(5):
+        tasks.score_due()
+    assert not Turn.objects.exists()
+    forget(call)
+    tasks.close_stale()
+    tasks.score_due()
+    assert status(call) == CallStatus.LOST
+    assert [(turn.start_ms, turn.end_ms) for turn in Turn.objects.all()] == [(0, 8000)]
+
+
+def test_a_practice_waits_longer_for_its_first_sound(make_call: MakeCall) -> None:
+    practice = make_call("CA-p", started_at=timezone.now() - timedelta(seconds=LONG_AGO_S))
+    Call.objects.update(practice=True)
+    tasks.close_stale()
+    assert status(practice) == CallStatus.LIVE
+    Call.objects.update(started_at=timezone.now() - 2 * record.PRACTICE_WAITS)
+    tasks.close_stale()
+    assert status(practice) == CallStatus.LOST
 
 
 def test_a_call_that_never_said_a_word_is_lost(make_call: MakeCall) -> None:

@@ -204,6 +204,24 @@ def test_what_nobody_heard_is_no_silence_of_the_agents(make_call: Make, letter: 
     assert scores[0]["components"] == scores[1]["components"] and not scores[1]["timing"]["dead_air_ms"]
 
 
+def test_a_side_that_does_not_come_is_not_silent(make_call: Make) -> None:
+    """The agent's own line broke off, or never was."""
+    for ref, since in ("CA-off", 12), ("CA-never", 0):
+        call = make_call(ref)
+        both = scored(str(call.pk), customer(0), hops=range(12))
+        outcomes = {
+            key: letter for key, letter in both.outcomes.items() if key[0] is Channel.CUSTOMER or since
+        }
+        record.record_scores([replace(both, outcomes=outcomes)])
+        for at in range(12, 100, 4):
+            alone = {(Channel.CUSTOMER, n): Outcome.SCORED for n in range(at, at + 4)}
+            record.record_scores([replace(scored(str(call.pk), hops=range(at, at + 4)), outcomes=alone)])
+        call.refresh_from_db()
+        assert not call.alerts.filter(cause="silence").exists()
+        assert call.view["timing"]["longest_silence_ms"] <= 6000
+        assert call.view["components"]["L"] is None, "nobody heard whether the agent listens"
+
+
 def test_none_once_the_caller_objected(make_call: Make) -> None:
     call = make_call("CA1")
     Call.objects.update(opted_out_at=timezone.now())

@@ -11,10 +11,11 @@ import pytest
 from django.db import ProgrammingError, transaction
 from django.utils import timezone
 
-from calls import helping, reviewing
+from calls import helping, reviewing, wire
 from calls.choices import CallStatus, Role
 from calls.models import Appeal, CalibrationSession, Call, Review, Team, Turn, User
 from calls.reviewing import BEHAVIOURS, BadReview
+from calls.views.paint import turn_paint
 
 RATINGS: dict[str, int | None] = dict.fromkeys(BEHAVIOURS, 1)
 
@@ -33,6 +34,18 @@ def finished(make_call: Callable[..., Call]) -> Callable[..., Call]:
         return call
 
     return make
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(("blaming", "level"), [(0.6, 0), (0.9, 2)])
+def test_the_machine_says_no_more_of_harm_than_the_score_counts(
+    finished: Callable[..., Call], blaming: float, level: int
+) -> None:
+    call = finished()
+    call.turns.update(behaviours={"blaming": blaming})
+    assert reviewing.machine_values(call)["blaming"] == level
+    marks = turn_paint(wire.turn_doc(call.turns.get()))["marks"]
+    assert [mark["label"] for mark in marks] == ["blaming"] * bool(level)
 
 
 def submitted(call: Call, user: User) -> Review:

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -80,6 +81,40 @@ async def test_a_line_that_breaks_loses_nothing(
         ref, lambda c: c.end_reason == "The call ended." and c.counters["customer"]["received_ms"] >= 6000
     )
     assert await Call.objects.acount() == 1 and call.acknowledged > 0
+    assert heard(row, Channel.CUSTOMER) == customer and heard(row, Channel.AGENT) == agent
+
+
+async def test_what_was_kept_back_while_it_was_away_comes_after_all(
+    door: Server,
+    make_source: MakeSource,
+    clean_redis: Any,
+    client: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Longer than a stream may run ahead of the clock by itself."""
+    source, ref = await sync_to_async(make_source)(protocol="stream"), f"C{uuid.uuid4().hex}"
+    customer, agent = noise(14, 1), noise(14, 2)
+    connect, back_at = client.CallStream._connect, [0.0]
+
+    async def away(self: Any, *, resume: bool = False) -> None:
+        if time.monotonic() < back_at[0]:
+            raise OSError("away")
+        await connect(self, resume=resume)
+
+    monkeypatch.setattr(client.CallStream, "_connect", away)
+    both = woven(linear(customer), linear(agent))
+    url = f"{door.ws}/media/stream/{source.slug}/"
+    async with client.CallStream(url, ref, secret=source.secrets[0]) as call:
+        for n, at in enumerate(range(0, len(both), 3200)):
+            await call.send(both[at : at + 3200])
+            await asyncio.sleep(0.09)
+            if n == 15:
+                back_at[0] = time.monotonic() + 9
+                call._socket.transport.abort()
+    row = await call_named(
+        ref, lambda c: c.end_reason == "The call ended." and c.counters["customer"]["received_ms"] >= 14_000
+    )
+    assert row.counters["over_rate"] == 0
     assert heard(row, Channel.CUSTOMER) == customer and heard(row, Channel.AGENT) == agent
 
 

@@ -27,6 +27,7 @@ from calls.ingest.words import (
     Said,
     Say,
     Skip,
+    Told,
     Trouble,
     Unusable,
 )
@@ -175,6 +176,9 @@ def test_our_stream() -> None:
     assert list(talk.hear(b"1234")) == [Audio(("agent",), None, b"1234")]
     assert json.loads(next(iter(talk.tick(500)))) == {"type": "ack", "samples": 24000}
     assert list(talk.hear('{"type":"pause","from":24000}')) == [Pause(500)]
+    turn = {"type": "turn", "channel": "agent", "start_ms": 800, "end_ms": 3000, "text": "hi"}
+    (told,) = talk.hear(json.dumps(turn))
+    assert isinstance(told, Told) and (told.said.start_ms, told.said.end_ms) == (-200, 2000)
     assert list(talk.hear('{"type":"resume","skipped":1600}')) == [Resume(), Skip(100)]
     assert list(talk.hear('{"type":"dtmf","digit":"4"}')) == [Dtmf()] and list(
         talk.hear('{"type":"stop"}')

@@ -175,10 +175,37 @@ def test_what_nobody_heard_was_not_silence() -> None:
     later = dataclasses.replace(turns[0], start_ms=end + 60_000, end_ms=end + 62_000)
     quiet, unheard = (
         view([*turns, later], [], [], RUBRIC, now_ms=later.end_ms, closed=True, unheard=stretches)
-        for stretches in ((), [(end, end + 30_000), (end + 30_000, end + 60_000)])
+        for stretches in ((), [Speech(side, end, end + 60_000) for side in Channel])
     )
     assert "silence" in {a.cause for a in quiet.alerts} and quiet.timing.dead_air_ms == 60_000
     assert "silence" not in {a.cause for a in unheard.alerts} and not unheard.timing.dead_air_ms
+
+
+@pytest.mark.parametrize("words", ["One moment.", "Just one moment please."])
+def test_a_wait_announced_in_two_words_costs_nothing(words: str) -> None:
+    turns = turns_of([ANGRY, ("agent", "I am so sorry about that"), ("customer", "yes"), ("agent", words)])
+    end = turns[-1].end_ms
+    later = dataclasses.replace(turns[1], start_ms=end + 18_000, end_ms=end + 20_000)
+    seen = view([*turns, later], [], [], RUBRIC, now_ms=later.end_ms, closed=True)
+    assert seen.timing.hold_ms >= 18_000 and not any("silence" in line.text for line in seen.why)
+
+
+def caller_gone(start_ms: int, end_ms: int) -> list[Speech]:
+    return [Speech(Channel.CUSTOMER, start_ms, end_ms)]
+
+
+def test_no_state_is_said_to_last_while_nothing_is_heard() -> None:
+    turns = turns_of([ANGRY, ("agent", "what is your zip code")])
+    heard, later = turns[-1].end_ms + 10_000, turns[-1].end_ms + 40_000
+    reasons = [
+        view(turns, [], [], RUBRIC, now_ms=now, closed=False, unheard=unheard).reason
+        for now, unheard in (
+            (heard, ()),
+            (later, caller_gone(heard, later)),
+            (later, caller_gone(heard, later - 1000)),
+        )
+    ]
+    assert reasons[0] == reasons[1] != reasons[2], reasons
 
 
 def test_a_recovered_call_has_no_alarm_left() -> None:
@@ -339,6 +366,34 @@ def test_what_is_wrong_with_an_entry_is_named(changes: dict[str, object], says: 
     with pytest.raises(RubricError) as caught:
         with_playbook(FRAUD | changes)
     assert len(caught.value.problems) == 1 and caught.value.problems[0].startswith(says)
+
+
+def test_a_rubric_without_a_severity_is_refused() -> None:
+    spec = RUBRIC.to_dict()
+    spec["fusion"] = spec["fusion"] | {"severity": {"frustration": 1.0}}
+    with pytest.raises(RubricError, match=r"fusion\.severity\.sadness: missing"):
+        RubricSpec.from_dict(spec)
+
+
+@pytest.mark.parametrize(
+    ("said", "asks"),
+    [
+        ("I want to speak to your manager", True),
+        ("get me a supervisor", True),
+        ("can I talk to someone else please", True),
+        ("put me through to somebody senior", True),
+        ("is there a manager", True),
+        ("Manager, please.", True),
+        ("someone else has used my card I think", False),
+        ("the branch manager was very kind to me yesterday", False),
+        ("I am the office manager here", False),
+        ("you actually rang my manager", False),
+        ("they gave the plot to somebody else", False),
+    ],
+)
+def test_who_asks_for_a_supervisor(said: str, asks: bool) -> None:
+    cues = {cue.source for turn in turns_of([("customer", said)]) for cue in turn.cues}
+    assert ("rule:escalation-person" in cues) is asks
 
 
 def test_an_id_is_used_once_and_a_rubric_of_before_the_playbook_still_loads() -> None:

@@ -157,7 +157,9 @@ def test_health_is_told_in_words(dana: User, source: Source) -> None:
         client = redis.asyncio.Redis.from_url(site.REDIS_URL)
         meter = health.Meter()
         meter._at -= 2
-        await health.tell(client, meter.take([("billing-line", 100, 1500.0), ("billing-line", 50, 0.0)]))
+        await health.tell(
+            client, meter.take([("a", "billing-line", 100, 1500.0), ("b", "billing-line", 50, 0.0)])
+        )
         await health.refused(client, "billing-line", "bad signature")
         await health.refused(client, "billing-line", "no leg of the source: <b>x</b> is none")
         await client.aclose()
@@ -167,6 +169,16 @@ def test_health_is_told_in_words(dana: User, source: Source) -> None:
     assert "2 streams" in page and "75 frames a second" in page and "1.5 s lost" in page
     assert "compare the secret" in page and "see which leg is whose" in page and "<b>x</b>" not in page
     assert "see which leg is whose" in logged_in(dana).get("/sources/").content.decode()
+
+
+def test_frames_of_streams_that_go_on_are_counted_when_another_ends() -> None:
+    meter, found = health.Meter(), []
+    for frames in ({"a": 100, "b": 9000}, {"a": 300}, {"a": 500, "c": 40}):
+        meter._at -= 2
+        told = meter.take([(which, "line", n, 0.0) for which, n in frames.items()])
+        found.append((told["line"]["streams"], round(told["line"]["frames_per_s"])))
+    assert [n for n, _ in found] == [2, 1, 2]
+    assert abs(found[1][1] - 100) < 3 and abs(found[2][1] - 120) < 3, found
 
 
 def test_without_redis_the_page_says_so(dana: User, source: Source, settings: Any) -> None:
