@@ -597,6 +597,7 @@ class Ledger:
     def forget(self, call_id: str) -> int:
         """Nothing of the call stays, whatever state it is in; how many keys went."""
         self.drop_call(call_id)
+        self.client.zrem("running", call_id)
         keys = self.keys_of(call_id)
         return int(self.client.delete(*keys)) if keys else 0
 
