@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from .behaviour import Exchange, Silence
+from .behaviour import Exchange, Silence, TalkPattern
 from .empathy import EmpathyTrack, Fault
 from .lasting import STILL, Lasted, agent_turns, answered, high, in_distress, lasting
 from .rubric import RubricSpec
@@ -60,15 +60,15 @@ def alerts(
     talk: Sequence[Exchange],
     felt: Trace,
     empathy: EmpathyTrack,
-    quiet: Sequence[Silence],
+    pattern: TalkPattern,
     rubric: RubricSpec,
 ) -> tuple[AlertCause, ...]:
-    """Sorted by time; the first of each episode. `quiet`: silences that nobody announced."""
+    """Sorted by time; the first of each episode."""
     subjects: dict[str, list[Hit]] = {}
     for hit in (
-        *distress(talk, felt, empathy, rubric),
+        *distress(talk, felt, empathy, rubric, pattern),
         *harm(empathy.faults),
-        *silence(quiet, rubric),
+        *silence([gap for gap in pattern.silences if gap not in pattern.announced], rubric),
         *escalation(turns, rubric),
     ):
         if hit.alert.cause not in rubric.alerting.switched_off:
@@ -123,14 +123,14 @@ def earliest(episode: Sequence[Hit]) -> AlertCause:
 
 
 def distress(
-    talk: Sequence[Exchange], felt: Trace, empathy: EmpathyTrack, rubric: RubricSpec
+    talk: Sequence[Exchange], felt: Trace, empathy: EmpathyTrack, rubric: RubricSpec, pattern: TalkPattern
 ) -> Iterator[Hit]:
     agent = agent_turns(talk)
     stretches = in_distress(felt.points, rubric)
     found = [
-        *(("distress-high", lasted) for lasted in high(felt, agent, rubric)),
-        *(("unanswered", lasted) for lasted in unanswered(felt, agent, empathy, rubric)),
-        *((r.id, it) for r in rubric.alerting.lasting for it in lasting(felt, agent, r, rubric)),
+        *(("distress-high", lasted) for lasted in high(felt, agent, rubric, pattern)),
+        *(("unanswered", lasted) for lasted in unanswered(felt, agent, empathy, rubric, pattern)),
+        *((r.id, it) for r in rubric.alerting.lasting for it in lasting(felt, agent, r, rubric, pattern)),
     ]
     for cause, lasted in found:
         begin, until = next((s for s in stretches if s[0] <= lasted.t_ms < s[1]), (lasted.since_ms, STILL))
@@ -142,7 +142,7 @@ def distress(
 
 
 def unanswered(
-    felt: Trace, agent: Sequence[Turn], empathy: EmpathyTrack, rubric: RubricSpec
+    felt: Trace, agent: Sequence[Turn], empathy: EmpathyTrack, rubric: RubricSpec, pattern: TalkPattern
 ) -> Iterator[Lasted]:
     """Needs that were settled without an answer while the caller is still upset.
 
@@ -155,7 +155,7 @@ def unanswered(
             continue
         if not harmed:
             began = felt.began(need.t_ms)
-            before = answered(agent, point.state, began, need.need_ms, rubric)
+            before = answered(agent, point.state, began, need.need_ms, rubric, pattern)
             yield Lasted(need.need_ms if before else began, need.t_ms, need.known_ms, point.state, True)
 
 

@@ -15,6 +15,8 @@ from .types import Channel, Speech, Timing, Turn
 
 BACKCHANNEL_WORDS = 2
 BACKCHANNEL_STRENGTH = 0.3
+AN_ANSWER_MS = 1000
+"""In less than that nobody answers a need."""
 HUM_PAD_MS = 200
 """Speech is timed a little differently from the turn that it belongs to."""
 MIN_PACE_WORDS = 20
@@ -56,6 +58,14 @@ class TalkPattern:
     """… and those of them that the agent had announced."""
     agent: tuple[tuple[int, int], ...]
     """The agent's joined stretches of speech."""
+    agent_unheard: tuple[tuple[int, int], ...] = ()
+    """Stretches in which the agent may have said something that never reached us."""
+
+    def may_have_spoken(self, start_ms: int, end_ms: int) -> bool:
+        """The agent, unheard, between these times: long enough for an answer."""
+        return any(
+            min(end, end_ms) - max(start, start_ms) >= AN_ANSWER_MS for start, end in self.agent_unheard
+        )
 
 
 def exchanges(turns: Sequence[Turn], rules: TimingRules) -> list[Exchange]:
@@ -127,6 +137,7 @@ def talk_pattern(
         floor_takings=tuple(takings),
         silences=long,
         announced=tuple(held),
+        agent_unheard=tuple((u.start_ms, u.end_ms) for u in unheard if u.channel is Channel.AGENT),
         agent=tuple(agent),
     )
 

@@ -250,6 +250,9 @@ class _Meter:
         rules = self.rubric.opportunity
         strengths = self._fresh(exchange.turns)
         for chance in list(self.open):
+            if not chance.answers and self.pattern.may_have_spoken(chance.t_ms, exchange.start_ms):
+                self.open.remove(chance)  # perhaps answered, unheard: it is not judged
+                continue
             chance.answer(strengths, 1.0 if chance.left == rules.window_turns else rules.second_turn_factor)
             for k, c in strengths.items():
                 chance.best[k] = max(chance.best.get(k, 0.0), c)

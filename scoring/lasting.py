@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from .behaviour import Exchange
+from .behaviour import Exchange, TalkPattern
 from .empathy import response_strength
 from .rubric import LastingRule, RubricSpec
 from .states import StatePoint, Trace
@@ -37,16 +37,24 @@ def agent_turns(talk: Sequence[Exchange]) -> list[Turn]:
 
 
 def answered(
-    agent: Sequence[Turn], state: State, since_ms: int, until_ms: int, rubric: RubricSpec
+    agent: Sequence[Turn],
+    state: State,
+    since_ms: int,
+    until_ms: int,
+    rubric: RubricSpec,
+    pattern: TalkPattern,
 ) -> bool | None:
-    """Whether what the agent finished saying in this time fits the state; None: they had no turn."""
+    """Whether what the agent finished saying in this time fits the state; None: they had no turn, or one that
+    nobody heard."""
+    if pattern.may_have_spoken(since_ms, until_ms):
+        return None
     said = [(turn.behaviours, 1.0) for turn in agent if since_ms < turn.end_ms <= until_ms]
     if not said:
         return None
     return response_strength(state, said, rubric) >= rubric.penalties.ignored_below
 
 
-def high(felt: Trace, agent: Sequence[Turn], rubric: RubricSpec) -> Iterator[Lasted]:
+def high(felt: Trace, agent: Sequence[Turn], rubric: RubricSpec, pattern: TalkPattern) -> Iterator[Lasted]:
     """Each time distress went over the limit and stayed; dips down to `help_leave` do not count."""
     rules, told = rubric.alerting, False
     since: int | None = None
@@ -57,11 +65,13 @@ def high(felt: Trace, agent: Sequence[Turn], rubric: RubricSpec) -> Iterator[Las
             since = None
         elif not told and point.t_ms - since >= rules.sustained_ms:
             told = True
-            reply = answered(agent, point.state, felt.began(since), point.t_ms, rubric)
+            reply = answered(agent, point.state, felt.began(since), point.t_ms, rubric, pattern)
             yield Lasted(since, since + rules.sustained_ms, point.t_ms, point.state, reply is False)
 
 
-def lasting(felt: Trace, agent: Sequence[Turn], rule: LastingRule, rubric: RubricSpec) -> Iterator[Lasted]:
+def lasting(
+    felt: Trace, agent: Sequence[Turn], rule: LastingRule, rubric: RubricSpec, pattern: TalkPattern
+) -> Iterator[Lasted]:
     """Each time the caller was in the rule's state for so long.
 
     It needs a sign of the caller that it still holds, and where it must be unanswered, a turn of the agent.
@@ -78,7 +88,9 @@ def lasting(felt: Trace, agent: Sequence[Turn], rule: LastingRule, rubric: Rubri
             since = None
         elif not told and point.t_ms - since >= 1000 * rule.seconds:
             began = felt.began(since)
-            reply = answered(agent, point.state, began, point.t_ms, rubric) if rule.unanswered else None
+            reply = (
+                answered(agent, point.state, began, point.t_ms, rubric, pattern) if rule.unanswered else None
+            )
             told = reply is not None or not rule.unanswered
             if told and not reply:
                 heard = next((t.end_ms for t in agent if t.end_ms > began), 0) if rule.unanswered else 0

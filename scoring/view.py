@@ -67,8 +67,7 @@ def view(
     pattern = talk_pattern(said, stretches, rubric.timing, quiet_until_ms, unheard)
     talk = exchanges(said, rubric.timing)
     empathy = track(talk, felt, pattern, rubric, now_ms, closed)
-    quiet = [s for s in pattern.silences if s not in pattern.announced]
-    raised = alerts(said, talk, felt, empathy, quiet, rubric)
+    raised = alerts(said, talk, felt, empathy, pattern, rubric)
     risk = risk_of(felt, raised, rubric, now_ms)
     asked, standing = summary(said)
     fit = alignment(talk, felt, empathy.opportunities, pattern.timing, rubric, now_ms, closed)

@@ -169,6 +169,28 @@ def test_a_long_silence_after_distress_is_an_alert_unless_announced() -> None:
     assert "silence" not in [a.cause for a in waiting.alerts]
 
 
+def test_an_answer_that_nobody_heard_may_have_been_a_good_one() -> None:
+    """It is not judged: no fault, no alert, no response, though what came later is an answer to nothing."""
+    sorry = ("agent", "I can hear how frustrating this is for you, I am so sorry, I will put it right now")
+    bad = ("agent", "what is your zip code, and the colour of your first car")
+    turns = turns_of([ANGRY, sorry, ANGRY_STILL, bad, ("customer", "it is blue"), bad, ("customer", "yes")])
+    gone = turns[1]
+    left = [turn for turn in turns if turn is not gone and turn.start_ms != turns[2].start_ms]
+    unheard = [Speech(Channel.AGENT, gone.start_ms - 200, gone.end_ms)]
+    judged, spared = (
+        view(left, [], [], RUBRIC, now_ms=turns[-1].end_ms, closed=True, unheard=lost)
+        for lost in ((), unheard)
+    )
+    assert (
+        any("unanswered" in line.text for line in judged.why) and judged.opportunities[0].response is not None
+    )
+    assert not any("unanswered" in line.text for line in spared.why)
+    assert spared.opportunities[0].response is None and spared.empathy is None
+    assert not {"unanswered", "distress-high"} & {
+        alert.cause for alert in spared.alerts if "nobody" in alert.title
+    }
+
+
 def test_what_nobody_heard_was_not_silence() -> None:
     turns = turns_of([ANGRY, ("agent", "what is your zip code")])
     end = turns[-1].end_ms
