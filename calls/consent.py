@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
 
 from django.db import transaction
 from django.utils import timezone
@@ -11,6 +13,7 @@ from django.utils.translation import gettext as _
 from calls import helping
 from calls.choices import Said
 from calls.models import Call, ConsentEvent, User
+from scoring.types import Channel
 
 
 def withheld(call_ids: Sequence[str]) -> set[str]:
@@ -24,6 +27,14 @@ def since_ms(call_ids: Sequence[str]) -> dict[str, int]:
     as it may be looked at."""
     asked = Call.objects.filter(pk__in=call_ids, asks_consent=True).values_list("pk", "opted_in_at")
     return {str(pk): int(at.timestamp() * 1000) for pk, at in asked if at is not None}
+
+
+def kept_out(call: Call) -> list[dict[str, Any]]:
+    """Spans of a call, like its pauses and with them, of which no word may be kept: it was before the yes."""
+    if not call.asks_consent or call.opted_in_at is None:
+        return list(call.pauses)
+    until = max(0, int((call.opted_in_at - call.started_at) / timedelta(milliseconds=1)))
+    return [{"since": 0, "until": until, "channels": [c.value for c in Channel]}, *call.pauses]
 
 
 def from_stream(call_id: str, said: Said) -> None:

@@ -232,7 +232,7 @@ Key = tuple[str, int]
 
 def _write_alerts(call: Call, causes: Sequence[t.AlertCause], spec: RubricSpec) -> list[wire.Doc]:
     """Alerts follow the view until somebody acts on one: that one stays as it was. Returns them all."""
-    stored = list(_alerts(call))
+    stored = list(alerts_of(call))
     waiting = {(row.cause, row.episode): row for row in stored if _is_open(row)}
     kept = [row for row in stored if not _is_open(row)]
     fresh = _beside(kept, causes, spec)
@@ -257,7 +257,7 @@ def _write_alerts(call: Call, causes: Sequence[t.AlertCause], spec: RubricSpec) 
     # Numbers move up where an alert is withdrawn, so what is new to others is told by its time.
     untold = [key for key, c in fresh.items() if not any(_is_of(row, c, spec) for row in waiting.values())]
     webhooks.alerts_raised(call, [rows[key] for key in untold])
-    return wire.alert_docs(_alerts(call))
+    return wire.alert_docs(alerts_of(call))
 
 
 def _beside(
@@ -283,7 +283,7 @@ def _is_of(row: Alert, cause: t.AlertCause, spec: RubricSpec) -> bool:
     return same and cause.begin_ms - near < row.t_ms < until_ms + near
 
 
-def _alerts(call: Call) -> QuerySet[Alert]:
+def alerts_of(call: Call) -> QuerySet[Alert]:
     return Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
 
 

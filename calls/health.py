@@ -92,6 +92,9 @@ def _row(raw: bytes) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+NOTHING = {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0}
+
+
 class Meter:
     """Frames of each source since the last telling, in one media process."""
 
@@ -106,12 +109,10 @@ class Meter:
         """`streams`: (which, source, frames so far, milliseconds lost) of each that runs. What one brought
         between the last telling and its end is not told."""
         span, self._at = max(0.1, time.monotonic() - self._at), time.monotonic()
-        totals: dict[str, dict[str, float]] = {
-            slug: {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0} for slug, _ in self._frames.values()
-        }
+        totals: dict[str, dict[str, float]] = {slug: dict(NOTHING) for slug, _ in self._frames.values()}
         frames: dict[Hashable, tuple[str, int]] = {}
         for which, slug, count, lost_ms in streams:
-            row = totals.setdefault(slug, {"streams": 0, "frames_per_s": 0.0, "lost_ms": 0})
+            row = totals.setdefault(slug, dict(NOTHING))
             row["streams"] += 1
             row["lost_ms"] += lost_ms
             row["frames_per_s"] += (count - self._frames.get(which, ("", 0))[1]) / span

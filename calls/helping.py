@@ -10,7 +10,6 @@ from datetime import timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -47,7 +46,7 @@ def resolve(alert: Alert, user: User, words: str = "") -> None:
         call = locked_call(alert.call)
         if said:
             _words_may_stand(call, _("Resolve it without words."))
-            before = alerts_of(call).get(pk=alert.pk)
+            before = derived.alerts_of(call).get(pk=alert.pk)
             if before.resolved_at is not None:
                 by = before.resolved_by or _("Somebody")
                 raise BadRequest(_("%s has resolved it already. Write a note instead.") % by)
@@ -55,7 +54,7 @@ def resolve(alert: Alert, user: User, words: str = "") -> None:
         _change(alert, resolved_at=None)(resolved_at=timezone.now(), resolved_by=user, resolution=said)
 
 
-def _words_may_stand(call: Call, instead: str) -> None:
+def _words_may_stand(call: Call, instead: str = "") -> None:
     """What people write goes with the call's words: after those it would stay behind."""
     if "transcript" in call.purged:
         gone = _("The words of this call were deleted, so nothing can be written about it any more.")
@@ -72,7 +71,7 @@ def _change(alert: Alert, **still: Any) -> Any:
             locked = locked_call(call)
             if not Alert.objects.filter(pk=alert.pk, **still).update(**values):
                 return
-            rows = alerts_of(call)
+            rows = derived.alerts_of(call)
             if "resolved_at" in values:
                 webhooks.alert_resolved(locked, next(row for row in rows if row.pk == alert.pk))
             docs = retile_alerts(locked, rows)
@@ -110,7 +109,7 @@ def write_note(call: Call, author: User, words: str, t_ms: object = None) -> Not
     if t_ms is not None and (isinstance(t_ms, bool) or not isinstance(t_ms, int) or not 0 <= t_ms < 2**53):
         raise BadRequest(f"t_ms must be milliseconds into the call, not {t_ms!r}.")
     with transaction.atomic():
-        _words_may_stand(locked_call(call), "")
+        _words_may_stand(locked_call(call))
         row = Note.objects.create(call=call, author=author, text=said, t_ms=t_ms)
         _tell(call, {"type": "remark", "remark": wire.note_doc(row)}, agent=False)
     return row
@@ -282,10 +281,6 @@ def retile(call: Call, **changes: Any) -> None:
     if "status" in call.tile:
         messages = derived.tile_messages(call, urgent=True)
         transaction.on_commit(lambda: push.publish(messages))
-
-
-def alerts_of(call: Call) -> QuerySet[Alert]:
-    return Alert.objects.filter(call=call).select_related("acknowledged_by", "resolved_by")
 
 
 def retile_alerts(call: Call, rows: Iterable[Alert]) -> list[wire.Doc]:

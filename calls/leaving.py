@@ -16,7 +16,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from calls import auditing, helping
+from calls import auditing, derived, helping
 from calls.choices import Did
 from calls.models import Call, NudgeChoices, User
 
@@ -76,7 +76,7 @@ def _elsewhere(user: User, before: dict[str, str]) -> None:
         cursor.execute("SELECT set_config('calls.erasing', '', true)")
     looked_after = Call.objects.filter(alerts__acknowledged_by=user, tile__has_key="helpers")
     for call in looked_after.exclude(tile__helpers=[]).distinct():  # under an earlier name, perhaps
-        helping.retile_alerts(helping.locked_call(call), helping.alerts_of(call))
+        helping.retile_alerts(helping.locked_call(call), derived.alerts_of(call))
 
 
 COPIES = (

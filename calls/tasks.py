@@ -123,7 +123,7 @@ def read_given() -> int:
         call = Call.objects.filter(pk=call_id).first()
         if call is None or call.is_withheld or "transcript" in call.purged:
             transcripts.drop(ledger(), call_id)
-        elif unread := (owed := transcripts.silenced(ledger(), owed, nothing_kept(call))).unread:
+        elif unread := (owed := transcripts.silenced(ledger(), owed, consent.kept_out(call))).unread:
             speaking = tuple(ledger().load_state(call_id, channel) for channel in Channel)
             heard = CallHeard(call_id, speaking, tuple(engine().read_given(unread)), (), (), {})
             over = call.status != CallStatus.LIVE
@@ -138,14 +138,6 @@ def read_given() -> int:
     return done
 
 
-def nothing_kept(call: Call) -> list[dict[str, Any]]:
-    """Spans of a call of which no word may be kept: its pauses, and what was said before the caller's yes."""
-    if not call.asks_consent or call.opted_in_at is None:
-        return list(call.pauses)
-    until = max(0, int((call.opted_in_at - call.started_at) / timedelta(milliseconds=1)))
-    return [{"since": 0, "until": until, "channels": [c.value for c in Channel]}, *call.pauses]
-
-
 def is_recorded(claim: Claim) -> bool:
     return any(recordings.is_recorded(hop.received_ms) for hop in claim.hops)
 
@@ -158,11 +150,10 @@ def batch_size() -> int:
 def score(claims: Sequence[Claim]) -> None:
     """One batch, end to end. What cannot be heard or written now is given back, to be tried again."""
     metrics.BATCH.observe(sum(len(claim.hops) for claim in claims))
-    withheld = consent.withheld([claim.call_id for claim in claims])
-    yes_ms = consent.since_ms([claim.call_id for claim in claims])
-    voice, mixed = policy.current().voice, recordings.mixed([claim.call_id for claim in claims])
-    told = given_words([claim.call_id for claim in claims])
-    practised = practice([claim.call_id for claim in claims]) if voice else set()
+    ids = [claim.call_id for claim in claims]
+    withheld, yes_ms = consent.withheld(ids), consent.since_ms(ids)
+    voice, mixed, told = policy.current().voice, recordings.mixed(ids), given_words(ids)
+    practised = practice(ids) if voice else set()
     nothing: tuple[CallWork | None, Lost] = (None, {})
     gathered = {
         claim: nothing
@@ -252,13 +243,11 @@ def gather(
         since = state.next_index or min(fresh, default=0)
         lost |= {(channel, n): Outcome.LOST for n in stored.missing if n >= since}
         lost |= {(channel, n): Outcome.PAUSED for n in stored.paused if n >= since}
-        for hop in early:
-            if hop.channel is channel and hop.index >= state.keep_from_index:
-                at = (hop.index - state.keep_from_index) * HOP_SAMPLES
-                stored.samples[at : at + HOP_SAMPLES] = 0
-                lost[channel, hop.index] = Outcome.WITHHELD
-        if theirs := [hop.index for hop in early if hop.channel is channel]:  # nor as what came before
-            ledger().drop_audio_before(claim.call_id, channel, max(theirs) + 1)
+        if said := [hop.index for hop in early if hop.channel is channel]:
+            stored.samples[: max(0, max(said) + 1 - state.keep_from_index) * HOP_SAMPLES] = 0
+            lost |= {(channel, n): Outcome.WITHHELD for n in said}
+            # Nor may a later claim hear it as what came before.
+            ledger().drop_audio_before(claim.call_id, channel, max(said) + 1)
         streams.append(StreamWork(state, stored.samples, last + 1 - state.next_index))
     if any(hop.poison for hop in claim.hops):
         return None, lost

@@ -221,14 +221,14 @@ def without_backchannels(heard: Sequence[Speech | Turn], turns: Sequence[Turn]) 
     ]
 
 
-def silences(stretches: Sequence[tuple[int, int]], until_ms: int | None) -> list[Silence]:
+def silences(stretches: Sequence[tuple[int, int]], until_ms: int) -> list[Silence]:
     """Gaps between speech, whoever spoke, and the one still open at `until_ms`."""
     gaps, quiet_from = [], None
     for start, end in sorted(stretches):
         if quiet_from is not None and start > quiet_from:
             gaps.append(Silence(quiet_from, start))
         quiet_from = end if quiet_from is None else max(quiet_from, end)
-    if until_ms is not None and quiet_from is not None and until_ms > quiet_from:
+    if quiet_from is not None and until_ms > quiet_from:
         gaps.append(Silence(quiet_from, until_ms))
     return gaps
 

@@ -290,9 +290,8 @@ def marked(text: str, cues: list[Doc]) -> list[Doc]:
 
 def turn_paint(turn: Doc) -> Doc:
     felt = turn["states"] if turn["channel"] == "customer" else turn["behaviours"]
-    named = sorted(((v, k) for k, v in felt.items() if v >= LOOK["harm_from"].get(k, LIKELY)), reverse=True)[
-        :2
-    ]
+    likely = [(v, k) for k, v in felt.items() if v >= LOOK["harm_from"].get(k, LIKELY)]
+    named = sorted(likely, reverse=True)[:2]
     return turn | {
         "at": clock(turn["start_ms"]),
         "who": gettext("Caller") if turn["channel"] == "customer" else gettext("Agent"),

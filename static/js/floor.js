@@ -127,8 +127,7 @@ function draw() {
 function endTheGone(here, now) {
   for (const [id, view] of views) {
     if (here.has(id) || view.tile?.status !== "live") continue;
-    const last = { ...view.tile, status: "ended", ended_at: new Date(now).toISOString() };
-    write(view, doc.calls[id]?.status === "ended" ? doc.calls[id] : last, now);
+    write(view, doc.calls[id] ?? { ...view.tile, status: "ended", ended_at: new Date(now).toISOString() }, now);
   }
 }
 

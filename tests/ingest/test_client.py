@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -64,6 +64,14 @@ def woven(one: bytes, two: bytes) -> bytes:
     return bytes(out)
 
 
+async def sent(call: Any, both: bytes) -> AsyncIterator[int]:
+    """At about the pace of speech; after each tenth of a second."""
+    for n, at in enumerate(range(0, len(both), 3200)):
+        await call.send(both[at : at + 3200])
+        await asyncio.sleep(0.09)
+        yield n
+
+
 async def test_a_line_that_breaks_loses_nothing(
     door: Server, make_source: MakeSource, clean_redis: Any, client: ModuleType
 ) -> None:
@@ -72,9 +80,7 @@ async def test_a_line_that_breaks_loses_nothing(
     both = woven(linear(customer), linear(agent))
     url = f"{door.ws}/media/stream/{source.slug}/"
     async with client.CallStream(url, ref, secret=source.secrets[0]) as call:
-        for n, at in enumerate(range(0, len(both), 3200)):
-            await call.send(both[at : at + 3200])
-            await asyncio.sleep(0.09)
+        async for n in sent(call, both):
             if n in (15, 33):
                 call._socket.transport.abort()
     row = await call_named(
@@ -105,9 +111,7 @@ async def test_what_was_kept_back_while_it_was_away_comes_after_all(
     both = woven(linear(customer), linear(agent))
     url = f"{door.ws}/media/stream/{source.slug}/"
     async with client.CallStream(url, ref, secret=source.secrets[0]) as call:
-        for n, at in enumerate(range(0, len(both), 3200)):
-            await call.send(both[at : at + 3200])
-            await asyncio.sleep(0.09)
+        async for n in sent(call, both):
             if n == 15:
                 back_at[0] = time.monotonic() + 9
                 call._socket.transport.abort()
@@ -131,9 +135,7 @@ async def test_with_tickets_each_connection_brings_its_own(
     both = woven(linear(customer), linear(agent))
     url = f"{door.ws}/media/stream/{source.slug}/"
     async with client.CallStream(url, ref, fresh_ticket=ticket) as call:
-        for n, at in enumerate(range(0, len(both), 3200)):
-            await call.send(both[at : at + 3200])
-            await asyncio.sleep(0.09)
+        async for n in sent(call, both):
             if n == 15:
                 call._socket.transport.abort()
     row = await call_named(
